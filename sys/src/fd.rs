@@ -1,0 +1,51 @@
+//! Descriptors that come from elsewhere.
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Takes over a descriptor that was passed at exec, and has it closed at the next one.
+///
+/// # Errors
+/// `EBADF` when no such descriptor is open, `EINVAL` for the standard three.
+pub fn inherited(number: i32) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: only borrowed for the call that finds out whether it is open.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    // SAFETY: it is open, and by the caller's protocol it was passed to this program to be owned here.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Opens `/dev/null` on each of descriptors 0 to 2 that is closed, lest a later file becomes one of them.
+pub fn open_standard() {
+    while let Ok(descriptor) = open("/dev/null", OFlag::O_RDWR, Mode::empty()) {
+        if std::os::fd::AsRawFd::as_raw_fd(&descriptor) > 2 {
+            break;
+        }
+        std::mem::forget(descriptor);
+    }
+}
+
+/// Makes reads and writes of `fd` return rather than wait.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL)?);
+    fcntl(fd.as_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Raises the soft limit of open descriptors to the hard one.
+///
+/// # Errors
+/// Those of setrlimit(2).
+pub fn raise_limit() -> io::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}

@@ -1,0 +1,134 @@
+//! Unix sockets: the channels between the programs, and the control sockets.
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
+    accept4, bind, getsockopt, listen, recvmsg, sendmsg, socket, socketpair, sockopt,
+};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
+
+/// Two connected sockets that keep messages apart (`SOCK_SEQPACKET`), closed at exec and non-blocking.
+///
+/// # Errors
+/// Those of socketpair(2).
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, FLAGS)?)
+}
+
+/// Sends one message, with a descriptor if there is one. Never blocks and never raises `SIGPIPE`.
+///
+/// # Errors
+/// `WouldBlock` when the other side does not keep up, `EPIPE` when it is gone, others of sendmsg(2).
+pub fn send(fd: impl AsFd, message: &[u8], passed: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let raw = passed.map(|fd| [fd.as_raw_fd()]);
+    let rights = raw.as_ref().map(|raw| ControlMessage::ScmRights(raw));
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    sendmsg::<()>(fd.as_fd().as_raw_fd(), &[IoSlice::new(message)], rights.as_slice(), flags, None)?;
+    Ok(())
+}
+
+/// Receives one message into `buffer`: its length, and the descriptor that came with it. None when the
+/// other side is gone. Descriptors beyond the first are closed.
+///
+/// # Errors
+/// `WouldBlock` when there is none now, others of recvmsg(2).
+pub fn receive(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option<OwnedFd>)>> {
+    let mut space = nix::cmsg_space!([std::os::fd::RawFd; 4]);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<()>(fd.as_fd().as_raw_fd(), &mut slices, Some(&mut space), flags)?;
+    let mut passed = None;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(numbers) = control {
+            for number in numbers {
+                // SAFETY: the kernel has just put this descriptor into our table for us, and nobody else knows it.
+                let owned = unsafe { OwnedFd::from_raw_fd(number) };
+                passed.get_or_insert(owned);
+            }
+        }
+    }
+    // An empty message is never sent, so that no bytes mean the end.
+    Ok((message.bytes > 0).then_some((message.bytes, passed)))
+}
+
+/// Listens on a stream socket at `path`, which is replaced if it exists; only its owner may connect.
+///
+/// # Errors
+/// Those of socket(2), bind(2), chmod(2) and listen(2).
+pub fn listen_at(path: &Path) -> io::Result<OwnedFd> {
+    let descriptor = socket(AddressFamily::Unix, SockType::Stream, FLAGS, None)?;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    // Bound under a mask, so that there is no moment at which others could connect.
+    let old = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
+    let bound = UnixAddr::new(path).and_then(|address| bind(descriptor.as_raw_fd(), &address));
+    nix::sys::stat::umask(old);
+    bound?;
+    listen(&descriptor, Backlog::new(64)?)?;
+    Ok(descriptor)
+}
+
+/// Takes the next connection, closed at exec and non-blocking.
+///
+/// # Errors
+/// `WouldBlock` when there is none, others of accept4(2).
+pub fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
+    let number = accept4(listener.as_fd().as_raw_fd(), FLAGS)?;
+    // SAFETY: accept4 has just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Who is at the other end of a connection: process and user id (unix(7), `SO_PEERCRED`).
+///
+/// # Errors
+/// Those of getsockopt(2).
+pub fn peer(connection: impl AsFd) -> io::Result<(i32, u32)> {
+    let credentials = getsockopt(&connection.as_fd(), sockopt::PeerCredentials)?;
+    Ok((credentials.pid(), credentials.uid()))
+}
+
+/// Reads what there is from a connection, at most `buffer`; zero is the end.
+///
+/// # Errors
+/// `WouldBlock` when there is nothing, others of read(2).
+pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(nix::unistd::read(fd.as_fd(), buffer)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn messages_stay_apart_and_carry_a_descriptor() {
+        let (a, b) = pair().unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
+        send(&a, b"one", None).unwrap();
+        send(&a, b"two", Some(writer.as_fd())).unwrap();
+        drop(writer);
+        let mut buffer = [0; 16];
+        let (length, passed) = receive(&b, &mut buffer).unwrap().unwrap();
+        assert_eq!((&buffer[..length], passed.is_none()), (&b"one"[..], true));
+        let (length, passed) = receive(&b, &mut buffer).unwrap().unwrap();
+        assert_eq!(&buffer[..length], b"two");
+        std::fs::File::from(passed.unwrap()).write_all(b"through").unwrap();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through");
+    }
+
+    #[test]
+    fn the_end_and_nothing_yet_are_told_apart() {
+        let (a, b) = pair().unwrap();
+        assert_eq!(receive(&b, &mut [0; 4]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(a);
+        assert!(receive(&b, &mut [0; 4]).unwrap().is_none());
+        assert_eq!(send(&b, b"x", None).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -1,0 +1,300 @@
+//! Starting programs. The child shares our memory until it has executed the program or failed
+//! (`CLONE_VM | CLONE_VFORK`, clone(2)), so that nothing is copied, and a failure is told with the step and
+//! the reason instead of as an exit code that the program could have used itself.
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use service::Pid;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::null;
+
+/// The most descriptors that one child is given.
+pub const DESCRIPTORS_MAX: usize = 8;
+
+/// Child descriptors are numbered below this, and ours are copied to this number and up on the way.
+const NUMBERS_BELOW: i32 = 64;
+
+/// A program to start. Its signals are all unblocked and at their defaults.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    /// The file to execute: no search is made.
+    pub program: &'a CStr,
+    /// Its arguments, the first being its name.
+    pub arguments: &'a [CString],
+    /// Its environment, `KEY=VALUE` each.
+    pub environment: &'a [CString],
+    /// Where it starts.
+    pub directory: Option<&'a CStr>,
+    /// Which of our descriptors it gets as which number. Everything else is closed at exec.
+    pub descriptors: &'a [(BorrowedFd<'a>, i32)],
+    /// Whether it leads a new session, and so a new process group.
+    pub session: bool,
+}
+
+/// A program that was started.
+#[derive(Debug)]
+pub struct Child {
+    /// Its process id.
+    pub pid: Pid,
+    /// Readable when it has ended (pidfd_open(2)).
+    pub descriptor: OwnedFd,
+}
+
+/// The steps between clone and exec, any of which can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Making the process.
+    Clone,
+    /// Leading a new session.
+    Session,
+    /// Entering the directory.
+    Directory,
+    /// Arranging the descriptors.
+    Descriptors,
+    /// Executing the program.
+    Execute,
+}
+
+/// Why a program was not started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpawnError {
+    /// What could not be done.
+    pub step: Step,
+    /// Why.
+    pub errno: Errno,
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.step {
+            Step::Clone => "unable to make a process",
+            Step::Session => "unable to lead a session",
+            Step::Directory => "unable to enter the directory",
+            Step::Descriptors => "unable to arrange descriptors",
+            Step::Execute => "unable to execute",
+        };
+        write!(f, "{what}: {}", self.errno.desc())
+    }
+}
+
+impl std::error::Error for SpawnError {}
+
+/// Everything that the child uses, made before it exists: it must not allocate.
+struct Plan<'a> {
+    spawn: &'a Spawn<'a>,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+    /// Written by the child, which shares our memory, read by us once it is gone or has executed.
+    failure: Option<SpawnError>,
+}
+
+/// Starts a program.
+///
+/// # Errors
+/// [`SpawnError`]: nothing runs then, and there is nothing to reap.
+pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, SpawnError> {
+    let arguments = pointers(spawn.arguments);
+    let environment = pointers(spawn.environment);
+    let mut plan =
+        Plan { spawn, arguments: arguments.as_ptr(), environment: environment.as_ptr(), failure: None };
+
+    // A handler of ours must not run in the child while it shares our memory: nothing may come in until
+    // it has reset them all.
+    let mut old = SigSet::empty();
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut old));
+    let started = clone(&mut plan);
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&old), None);
+
+    let child = started.map_err(|errno| SpawnError { step: Step::Clone, errno })?;
+    // SAFETY: `plan` is alive; the read must not be moved before the clone, after which the child wrote it.
+    match unsafe { std::ptr::read_volatile(&raw const plan.failure) } {
+        None => Ok(child),
+        Some(failure) => {
+            crate::process::reap_one(child.pid);
+            Err(failure)
+        }
+    }
+}
+
+/// The null-terminated array of pointers that execve(2) takes.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([null()]).collect()
+}
+
+fn clone(plan: &mut Plan<'_>) -> Result<Child, Errno> {
+    // The child calls a handful of thin libc functions; the frames measured are under two kilobytes.
+    let mut stack = [MaybeUninit::<u128>::uninit(); 1024];
+    let top = stack.as_mut_ptr_range().end.cast::<c_void>();
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let mut descriptor: c_int = -1;
+    let argument = std::ptr::from_mut(plan).cast::<c_void>();
+    // SAFETY: `top` is the aligned end of a stack that outlives the child's use of it, since CLONE_VFORK holds
+    // us until it has executed or exited; `argument` is a live Plan; CLONE_PIDFD stores into `descriptor`.
+    let pid = unsafe { libc::clone(child_main, top, flags, argument, &raw mut descriptor) };
+    let pid = Pid::new(Errno::result(pid)?).ok_or(Errno::EINVAL)?;
+    // SAFETY: clone succeeded, and so stored a new descriptor that only we know.
+    Ok(Child { pid, descriptor: unsafe { OwnedFd::from_raw_fd(descriptor) } })
+}
+
+/// Runs in the child, on our memory and its own stack: async-signal-safe calls only, no allocation, no
+/// panic. Returns only on failure, and the return value becomes an exit code that nobody looks at.
+extern "C" fn child_main(argument: *mut c_void) -> c_int {
+    // SAFETY: `clone` passed a live Plan, and its owner is held until we are done.
+    let plan = unsafe { &mut *argument.cast::<Plan<'_>>() };
+    if let Err(failure) = prepare_and_execute(plan) {
+        plan.failure = Some(failure);
+    }
+    127
+}
+
+fn prepare_and_execute(plan: &Plan<'_>) -> Result<(), SpawnError> {
+    let at = |step| move |errno| SpawnError { step, errno };
+    reset_signals();
+    if plan.spawn.session {
+        nix::unistd::setsid().map_err(at(Step::Session))?;
+    }
+    arrange(plan.spawn.descriptors).map_err(at(Step::Descriptors))?;
+    if let Some(directory) = plan.spawn.directory {
+        nix::unistd::chdir(directory).map_err(at(Step::Directory))?;
+    }
+    // The very last step, so that what was ignored or blocked here does not reach the program.
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+    // SAFETY: the three are null-terminated, and alive in the parent's memory.
+    unsafe { libc::execve(plan.spawn.program.as_ptr(), plan.arguments, plan.environment) };
+    Err(SpawnError { step: Step::Execute, errno: Errno::last() })
+}
+
+/// Ignored signals survive exec, and Rust's runtime ignores SIGPIPE: the program gets the defaults.
+fn reset_signals() {
+    // The kernel's struct sigaction, all zero: SIG_DFL, no flags, no mask. The system call is made directly,
+    // since the library refuses the two signals that it uses itself.
+    let default = [0_u64; 4];
+    for number in 1..=64 {
+        // SAFETY: the kernel reads one sigaction from a live array; KILL and STOP fail harmlessly.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), null::<u64>(), 8) };
+    }
+}
+
+/// Gives the child its descriptors. All are first copied out of the way, so that no target overwrites a
+/// source that is still needed.
+fn arrange(descriptors: &[(BorrowedFd<'_>, i32)]) -> Result<(), Errno> {
+    let mut copies = [0; DESCRIPTORS_MAX];
+    if descriptors.len() > DESCRIPTORS_MAX {
+        return Err(Errno::EINVAL);
+    }
+    for ((source, target), copy) in descriptors.iter().zip(&mut copies) {
+        if !(0..NUMBERS_BELOW).contains(target) {
+            return Err(Errno::EBADF);
+        }
+        // SAFETY: takes and returns descriptor numbers only.
+        *copy =
+            Errno::result(unsafe { libc::fcntl(source.as_raw_fd(), libc::F_DUPFD_CLOEXEC, NUMBERS_BELOW) })?;
+    }
+    for ((_, target), copy) in descriptors.iter().zip(&copies) {
+        // SAFETY: takes and returns descriptor numbers only; the copy is not closed at exec.
+        Errno::result(unsafe { libc::dup2(*copy, *target) })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::wait_for;
+    use service::WaitStatus;
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    fn strings(words: &[&str]) -> Vec<CString> {
+        words.iter().map(|word| CString::new(*word).unwrap()).collect()
+    }
+
+    fn run(
+        words: &[&str],
+        directory: Option<&CStr>,
+        session: bool,
+    ) -> Result<(String, WaitStatus), SpawnError> {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (program, arguments) = (CString::new(words[0]).unwrap(), strings(words));
+        let child = spawn(&Spawn {
+            program: &program,
+            arguments: &arguments,
+            environment: &strings(&["COLOUR=blue"]),
+            directory,
+            descriptors: &[(writer.as_fd(), 1), (writer.as_fd(), 2)],
+            session,
+        })?;
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        Ok((text, wait_for(child.pid).unwrap()))
+    }
+
+    #[test]
+    fn a_child_gets_its_arguments_environment_and_directory() {
+        let script = "echo $0 $1 $COLOUR; pwd; exit 3";
+        let (text, status) = run(&["/bin/sh", "-c", script, "zero", "one"], Some(c"/usr"), false).unwrap();
+        assert_eq!(text, "zero one blue\n/usr\n");
+        assert_eq!(status, WaitStatus::Exited(3));
+    }
+
+    #[test]
+    fn a_failure_names_its_step_and_reason() {
+        let failure = |result: Result<_, SpawnError>| result.unwrap_err();
+        assert_eq!(
+            failure(run(&["/nonexistent/program"], None, false)),
+            SpawnError { step: Step::Execute, errno: Errno::ENOENT }
+        );
+        assert_eq!(
+            failure(run(&["/bin/sh"], Some(c"/nonexistent"), false)).to_string(),
+            "unable to enter the directory: No such file or directory"
+        );
+        assert_eq!(failure(run(&["/etc/passwd"], None, false)).errno, Errno::EACCES);
+    }
+
+    #[test]
+    fn a_child_starts_with_no_signal_blocked_or_ignored() {
+        let _blocked = crate::signals::Signals::block(&[service::Signal::USR1]).unwrap();
+        let (text, _) =
+            run(&["/bin/sh", "-c", "grep -E 'Sig(Blk|Ign)' /proc/$$/status"], None, false).unwrap();
+        let zero = "0000000000000000";
+        assert_eq!(text, format!("SigBlk:\t{zero}\nSigIgn:\t{zero}\n"));
+    }
+
+    #[test]
+    fn a_session_is_led_by_the_child_itself() {
+        let (text, _) = run(&["/bin/sh", "-c", "cut -d' ' -f1,5,6 /proc/$$/stat"], None, true).unwrap();
+        let numbers: Vec<&str> = text.split_whitespace().collect();
+        assert!(numbers.iter().all(|number| *number == numbers[0]), "{text}");
+    }
+
+    #[test]
+    fn no_descriptor_leaks_into_a_child() {
+        let _kept = std::fs::File::open("/dev/zero").unwrap();
+        let (text, _) = run(&["/bin/sh", "-c", "ls -l /proc/$$/fd"], None, false).unwrap();
+        assert!(text.contains("pipe:") && !text.contains("/dev/zero") && !text.contains("pidfd"), "{text}");
+    }
+
+    #[test]
+    fn descriptors_can_be_swapped() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let child = spawn(&Spawn {
+            program: c"/bin/sh",
+            arguments: &strings(&["sh", "-c", "echo high >&9; cat <&3"]),
+            environment: &[],
+            directory: None,
+            descriptors: &[(null.as_fd(), 3), (writer.as_fd(), 9), (null.as_fd(), 0)],
+            session: false,
+        })
+        .unwrap();
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "high\n");
+        assert_eq!(wait_for(child.pid), Some(WaitStatus::Exited(0)));
+    }
+}
