@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! Boots an image in QEMU, for people.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    qemu::cli::main()
+}
