@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "this crate exists to fence it in")]
 
+pub mod child;
 pub mod clock;
 pub mod fd;
 pub mod fs;
