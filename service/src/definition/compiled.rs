@@ -1,8 +1,6 @@
 //! The compiled form: one `key value` line per fact, defaults left out where they are many.
 
-use super::{
-    Condition, Definition, EnvironmentLayer, Kind, ReadyMethod, Restart, RestartWhen, Scope, Stop,
-};
+use super::{Condition, Definition, EnvironmentLayer, Kind, ReadyMethod, Restart, RestartWhen, Scope, Stop};
 use crate::codec::{Writer, pairs, unescape};
 use crate::signal::Signal;
 use std::fmt;
@@ -65,7 +63,9 @@ impl RestartWhen {
     /// The policy called `word`.
     #[must_use]
     pub fn parse(word: &str) -> Option<RestartWhen> {
-        [RestartWhen::Always, RestartWhen::OnFailure, RestartWhen::Never].into_iter().find(|w| w.word() == word)
+        [RestartWhen::Always, RestartWhen::OnFailure, RestartWhen::Never]
+            .into_iter()
+            .find(|w| w.word() == word)
     }
 }
 
@@ -113,9 +113,13 @@ impl Definition {
         }
         for layer in &self.environment {
             match layer {
-                EnvironmentLayer::File { path, optional: true } => out.line("environment-optional-file", path),
+                EnvironmentLayer::File { path, optional: true } => {
+                    out.line("environment-optional-file", path);
+                }
                 EnvironmentLayer::File { path, optional: false } => out.line("environment-file", path),
-                EnvironmentLayer::Set { key, value } => out.line("environment", format_args!("{key}={value}")),
+                EnvironmentLayer::Set { key, value } => {
+                    out.line("environment", format_args!("{key}={value}"));
+                }
             }
         }
         self.encode_ready(&mut out);
@@ -183,8 +187,7 @@ impl Definition {
             "environment-optional-file" => self.add_file(value, true),
             "environment" => {
                 let (key, value) = value.split_once('=')?;
-                self.environment
-                    .push(EnvironmentLayer::Set { key: key.to_owned(), value: value.to_owned() });
+                self.environment.push(EnvironmentLayer::Set { key: key.to_owned(), value: value.to_owned() });
             }
             "start-timeout" => self.start_timeout = Some(milliseconds(&value)?),
             "log-size" => self.log.size = value.parse().ok()?,
@@ -211,7 +214,10 @@ impl Definition {
             },
             "ready-timeout" => self.ready.timeout = Some(milliseconds(&value)?),
             "ready-restart-when-overdue" => self.ready.restart_when_overdue = value.parse().ok()?,
-            _ => return set_restart(&mut self.restart, key, &value).or_else(|| set_stop(&mut self.stop, key, &value)),
+            _ => {
+                return set_restart(&mut self.restart, key, &value)
+                    .or_else(|| set_stop(&mut self.stop, key, &value));
+            }
         }
         Some(())
     }
@@ -312,10 +318,7 @@ mod tests {
     #[test]
     fn another_version_is_told_apart() {
         let text = full().encode().replace("mainstay-definition 1", "mainstay-definition 2");
-        assert_eq!(
-            Definition::decode(&text),
-            Err(DecodeError::Version("mainstay-definition 2".to_owned()))
-        );
+        assert_eq!(Definition::decode(&text), Err(DecodeError::Version("mainstay-definition 2".to_owned())));
         assert_eq!(Definition::decode(""), Err(DecodeError::Version(String::new())));
     }
 
