@@ -5,6 +5,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod connection;
 pub mod fd;
 pub mod fs;
 pub mod pipe;

@@ -142,6 +142,7 @@ mod tests {
 
     #[test]
     fn a_death_by_a_real_time_signal_is_reaped() {
+        #[expect(clippy::zombie_processes, reason = "waited for by what is tested")]
         let child = Command::new("sh").args(["-c", "kill -s 37 $$"]).spawn().unwrap();
         let pid = Pid::new(child.id().cast_signed()).unwrap();
         let signal = Signal::parse("RTMIN+3").unwrap();

@@ -30,6 +30,16 @@ pub fn send(fd: impl AsFd, message: &[u8], passed: Option<BorrowedFd<'_>>) -> io
     Ok(())
 }
 
+/// Sends all of `bytes` on a stream, or fails: it never blocks, and never raises `SIGPIPE`.
+///
+/// # Errors
+/// `WouldBlock` when the other side does not read, also if a part was taken; others of sendmsg(2).
+pub fn send_all(fd: impl AsFd, bytes: &[u8]) -> io::Result<()> {
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let sent = nix::sys::socket::send(fd.as_fd().as_raw_fd(), bytes, flags)?;
+    if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+}
+
 /// Receives one message into `buffer`: its length, and the descriptor that came with it. None when the
 /// other side is gone. Descriptors beyond the first are closed.
 ///

@@ -3,6 +3,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test says what it looks for, not what it does not")]
 
 use super::*;
+use crate::status::State;
 
 const SECOND: Duration = Duration::from_secs(1);
 
