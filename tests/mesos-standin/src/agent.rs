@@ -4,8 +4,8 @@ use std::io::BufRead;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -27,6 +27,8 @@ pub(crate) struct Agent {
     pub(crate) master: String,
     started: Instant,
     state: Mutex<State>,
+    /// An executor has connected.
+    connected: Condvar,
 }
 
 /// What changes.
@@ -69,6 +71,15 @@ impl Agent {
     /// The shared state; a thread that panicked with it has ended the process.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for every executor to have connected: one that has not yet does not survive this agent.
+    pub(crate) fn wait_for_executors(&self) {
+        let missing = |state: &mut State| state.executors.iter().any(|executor| !executor.connected);
+        let waited = self.connected.wait_timeout_while(self.state(), Duration::from_secs(10), missing);
+        if waited.is_ok_and(|(_, result)| result.timed_out()) {
+            warning!("Some executors have not registered within 10 s");
+        }
     }
 
     fn metrics(&self) -> String {
@@ -144,7 +155,15 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     let (listener, address) = crate::address::bind(&flags);
     info!("Agent started on slave(1)@{}", address.advertised);
     let started = Instant::now();
-    let agent = Arc::new(Agent { flags, address, meta, master, started, state: Mutex::default() });
+    let agent = Arc::new(Agent {
+        flags,
+        address,
+        meta,
+        master,
+        started,
+        state: Mutex::default(),
+        connected: Condvar::new(),
+    });
     let shared = Arc::clone(&agent);
     http::serve(listener, move |request, connection| shared.answer(&request, connection));
     recovery::recover(&agent);
@@ -176,7 +195,7 @@ fn check_host(flags: &Flags) {
     if flags.is_set("systemd_enable_support")
         && let Err(message) = host::probe_init()
     {
-        fatal!("{message}");
+        failure(&format!("Failed to initialize systemd: {message}"));
     }
     if flags.is_set("standin_host_checks")
         && let Err(message) = host::check()
@@ -208,7 +227,7 @@ pub(crate) fn reap() {
 /// Connects to an executor, tells it the agent's id, and sees to it that its end is noticed.
 pub(crate) fn connect(agent: &Arc<Agent>, name: &str, address: &str, id: &str) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{address}: {error}");
-    let patience = std::time::Duration::from_secs(2);
+    let patience = Duration::from_secs(2);
     let mut stream = crate::address::connect(address, patience).map_err(failed)?;
     stream.set_read_timeout(Some(patience)).map_err(failed)?;
     std::io::Write::write_all(&mut stream, format!("{id}\n").as_bytes()).map_err(failed)?;
@@ -221,6 +240,7 @@ pub(crate) fn connect(agent: &Arc<Agent>, name: &str, address: &str, id: &str) -
     reader.get_ref().set_read_timeout(None).map_err(failed)?;
     if let Some(executor) = agent.state().executor(name) {
         executor.connected = true;
+        agent.connected.notify_all();
     }
     let (agent, name) = (Arc::clone(agent), name.to_owned());
     http::thread("executor", move || {

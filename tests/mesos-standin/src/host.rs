@@ -46,7 +46,7 @@ pub(crate) fn probe_init() -> Result<(), String> {
     if ended.is_err() {
         let _ = child.kill();
         let _ = child.wait();
-        return Err(format!("'{command}' did not end within {PATIENCE:?}"));
+        fatal!("'{command}' did not end within {PATIENCE:?}");
     }
     let status = child.wait().map_err(failed)?;
     let line = text.lines().next().unwrap_or_default();

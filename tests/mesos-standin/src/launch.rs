@@ -29,6 +29,8 @@ pub(crate) fn first_executors(agent: &Arc<Agent>, id: &str) {
             error!("Failed to launch executor '{name}': {error}");
         }
     }
+    // In Mesos, tasks come long after registration. Here, an agent that is ready may be killed at once.
+    agent.wait_for_executors();
 }
 
 fn launch(agent: &Arc<Agent>, id: &str, framework: &str, name: &str) -> std::io::Result<()> {
