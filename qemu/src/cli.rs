@@ -221,7 +221,8 @@ fn come_up(machine: &Machine, timeout: Duration, progress: Progress) -> Result<(
 /// After a startup that did not complete: which service is to blame, if the guest can still be asked.
 fn tell_what_is_not_up(machine: &Machine) {
     const WITHIN: Duration = Duration::from_secs(5);
-    let answer = machine.wait_for_ssh(WITHIN).and_then(|()| machine.ssh_within("svctl status", WITHIN));
+    const READY_WITHIN: Duration = Duration::from_secs(1);
+    let answer = machine.wait_for_ssh(READY_WITHIN).and_then(|()| machine.ssh_within("svctl status", WITHIN));
     match answer {
         Ok(output) => {
             progress::error(&format!("svctl status in the guest says:\n{}{}", output.stdout, output.stderr));

@@ -113,15 +113,12 @@ impl Console {
     /// Waits without touching the dialogue's position.
     pub(crate) fn find_from(&self, from: usize, patterns: &[&str], within: Duration) -> Result<Found, Error> {
         let deadline = Instant::now() + within;
-        let longest = patterns.iter().map(|pattern| pattern.len()).max().unwrap_or(0);
-        let mut from = from;
+        let mut scan = Scan::new(from, patterns);
         let mut state = lock(&self.shared.state);
         loop {
-            if let Some(found) = find(&state.text, from, patterns) {
+            if let Some(found) = scan.look(&state.text) {
                 return Ok(found);
             }
-            // A match may have begun in what is already there, but not earlier than this.
-            from = from.max(state.text.len().saturating_sub(longest));
             let left = deadline.saturating_duration_since(Instant::now());
             if state.ended || left.is_zero() {
                 let console = last_lines(&state.text, SHOWN_LINES);
@@ -175,15 +172,33 @@ fn not_found(patterns: &[&str], within: Duration, ended: bool, console: Vec<Stri
     }
 }
 
-/// The earliest match of any pattern at or after `from`.
-fn find(text: &[u8], from: usize, patterns: &[&str]) -> Option<Found> {
-    let tail = text.get(from..)?;
-    let first = |pattern: &str| {
-        let offset = tail.windows(pattern.len().max(1)).position(|window| window == pattern.as_bytes())?;
-        Some((from + offset, from + offset + pattern.len()))
-    };
-    let matches = patterns.iter().enumerate().filter_map(|(which, pattern)| Some((which, first(pattern)?)));
-    matches.map(|(which, (start, end))| Found { which, start, end }).min_by_key(|found| found.start)
+/// A search in a text that grows.
+struct Scan<'a> {
+    patterns: &'a [&'a str],
+    /// No match begins before this.
+    from: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn new(from: usize, patterns: &'a [&'a str]) -> Self {
+        Self { patterns, from }
+    }
+
+    /// The earliest match of any pattern.
+    fn look(&mut self, text: &[u8]) -> Option<Found> {
+        let tail = text.get(self.from..)?;
+        let first = |(which, pattern): (usize, &&str)| {
+            let offset =
+                tail.windows(pattern.len().max(1)).position(|window| window == pattern.as_bytes())?;
+            let start = self.from + offset;
+            Some(Found { which, start, end: start + pattern.len() })
+        };
+        let found = self.patterns.iter().enumerate().filter_map(first).min_by_key(|found| found.start);
+        // The beginning of a match may be there already; what lies before need not be looked at again.
+        let longest = self.patterns.iter().map(|pattern| pattern.len()).max().unwrap_or(0);
+        self.from = self.from.max(text.len().saturating_sub(longest));
+        found
+    }
 }
 
 fn last_lines(text: &[u8], count: usize) -> Vec<String> {
@@ -215,25 +230,21 @@ mod tests {
 
     #[test]
     fn a_pattern_that_arrives_in_pieces_is_found() {
-        let (console, mut guest) = console();
-        thread::scope(|scope| {
-            let wait = scope.spawn(|| console.wait_for("startup complete", LONG));
-            for byte in b"init: startup complete" {
-                guest.write_all(&[*byte]).unwrap();
-            }
-            assert_eq!(wait.join().unwrap().unwrap(), "init: ");
-        });
+        let text = b"init: startup complete";
+        let mut scan = Scan::new(0, &["startup complete", "up"]);
+        let found = (0..=text.len()).find_map(|length| scan.look(&text[..length]));
+        assert_eq!(found, Some(Found { which: 1, start: 11, end: 13 }));
+        let mut scan = Scan::new(0, &["startup complete"]);
+        let found = (0..=text.len()).find_map(|length| scan.look(&text[..length]));
+        assert_eq!(found, Some(Found { which: 0, start: 6, end: 22 }));
     }
 
     #[test]
     fn of_several_patterns_the_one_said_first_wins() {
         let (console, mut guest) = console();
         guest.write_all(b"x panic y complete").unwrap();
-        console.wait_for("complete", LONG).unwrap();
-        assert_eq!(
-            find(b"x panic y complete", 0, &["complete", "panic"]),
-            Some(Found { which: 1, start: 2, end: 7 })
-        );
+        assert_eq!(console.wait_for_any(&["complete", "panic"], LONG).unwrap(), (1, "x ".to_owned()));
+        assert_eq!(console.wait_for_any(&["complete", "panic"], LONG).unwrap(), (0, " y ".to_owned()));
     }
 
     #[test]

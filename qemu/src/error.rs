@@ -112,7 +112,7 @@ impl fmt::Display for Error {
             }
             Self::Monitor { command, cause } => write!(f, "unable to tell qemu '{command}': {cause}"),
             Self::NotPoweredOff { asked, ended_by, console } => {
-                write!(f, "the guest did not power itself off when asked ({asked}); {ended_by} ended it")?;
+                write!(f, "the guest did not power itself off ({asked}); {ended_by} ended it")?;
                 last_lines(f, console)
             }
         }

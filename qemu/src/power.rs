@@ -42,6 +42,7 @@ impl Machine {
     /// The same, with less (or more) patience for each of its steps.
     pub fn power_off_within(&self, patience: Duration) -> Result<Ended, Error> {
         let (asked, within) = match self.ask_to_power_off() {
+            Ok(()) if self.process.status().is_some() => ("qemu had already ended".to_owned(), patience),
             Ok(()) => ("it accepted".to_owned(), patience),
             Err(why) => (why.to_string(), UNACCEPTED_WITHIN.min(patience)),
         };
@@ -85,7 +86,7 @@ impl Machine {
     /// Ends the machine for certain, and says what did it.
     fn force_off(&self, patience: Duration) -> &'static str {
         if self.process.status().is_some() {
-            return "nothing the kernel spoke of";
+            return "something else";
         }
         let exits = |within| self.process.wait_until(Instant::now() + within).is_some();
         if self.power_button().is_ok() && exits(BUTTON_WITHIN.min(patience)) {
