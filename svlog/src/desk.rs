@@ -1,7 +1,7 @@
 //! Where one batch at a time is worked on: the buffers, and the private pipe behind which a service's pipe is read
 //! without taking anything out. One for the whole process; nothing here is allocated after the start.
 
-use crate::lines::{self, Framed, Limits};
+use crate::lines::{self, Framed, Limits, STRIDE};
 use crate::stamp::{Stamp, Stamper};
 use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -9,11 +9,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// The most bytes of a pipe in one batch. Half of a pipe's usual capacity: while one half is being written to the
-/// file, the service has the other to go on with.
-pub const BATCH: usize = 32 * 1024;
+/// The most bytes of a pipe in one batch: as much as a pipe usually holds.
+pub const BATCH: usize = 64 * 1024;
 /// Room for a batch whose lines are short, each with its stamp. A batch of very short ones takes several writes.
-const OUTPUT: usize = 96 * 1024;
+const OUTPUT: usize = 128 * 1024;
 
 /// What is in a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl Desk {
             private: private()?,
             null: File::options().write(true).open("/dev/null").ok(),
             input: vec![0; BATCH].into_boxed_slice(),
-            output: Vec::with_capacity(OUTPUT),
+            output: Vec::with_capacity(OUTPUT + STRIDE),
             stamp: stamper.at(sys::clock::wall()),
             stamper,
         })
@@ -111,15 +110,16 @@ impl Desk {
     }
 
     /// Puts the lines among the first `seen` bytes into the output, behind `first` and `notice` (which gets a stamp).
-    /// If these alone do not fit, the output stays empty.
+    /// None if these alone do not fit.
     pub fn compose(
         &mut self,
         first: &[u8],
         notice: Option<&str>,
         seen: usize,
         limits: Limits,
-        ending: bool,
-    ) -> Framed {
+        open: usize,
+        tail: bool,
+    ) -> Option<Framed> {
         let limits = Limits { hard: limits.hard.min(OUTPUT), ..limits };
         self.output.clear();
         self.output.extend_from_slice(first);
@@ -130,10 +130,10 @@ impl Desk {
         }
         if self.output.len() > limits.hard {
             self.output.clear();
-            return Framed { consumed: 0, stopped: true };
+            return None;
         }
         let input = self.input.get(..seen).unwrap_or(&self.input);
-        lines::frame(input, &self.stamp, &limits, ending, &mut self.output)
+        Some(lines::frame(input, &self.stamp, &limits, open, tail, &mut self.output))
     }
 }
 

@@ -24,4 +24,3 @@ pub mod report;
 pub mod rotate;
 pub mod stamp;
 pub mod timers;
-pub mod watch;

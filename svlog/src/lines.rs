@@ -1,7 +1,8 @@
 //! From the bytes of a pipe to stamped lines.
 //!
 //! A line ends with a newline and with nothing else: carriage returns, NULs and bytes that are not UTF-8 are passed
-//! on as they came. A line longer than the limit is split, and each part becomes a line of its own.
+//! on as they came. A line longer than the limit is split, and each part becomes a line of its own. An unfinished line can be
+//! written as far as it has come, and goes on later without another stamp.
 
 use crate::stamp::Stamp;
 
@@ -21,40 +22,65 @@ pub struct Limits {
 pub struct Framed {
     /// Bytes of the input that are in the output now.
     pub consumed: usize,
-    /// One of the limits of the output was met: the rest of the input may hold more lines.
-    pub stopped: bool,
+    /// How many bytes of an unfinished line have been written; zero between lines.
+    pub open: usize,
 }
 
-/// Appends the lines of `input` to `out`, each behind `stamp`. An unfinished last line is left where it
-/// is, unless it is `ending`: then it is given the newline that it lacks.
-pub fn frame(input: &[u8], stamp: &Stamp, limits: &Limits, ending: bool, out: &mut Vec<u8>) -> Framed {
-    let mut rest = input;
-    let mut stopped = false;
-    while let Some((text, after)) = cut(rest, limits.line, ending) {
-        if out.len() >= limits.soft || out.len() + stamp.len() + text.len() + 1 > limits.hard {
-            stopped = true;
+/// Appends the lines of `input` to `out`, each behind `stamp`. The first continues one of which `open` bytes have been
+/// written. An unfinished last line is left where it is, or with `tail` written as far as it has come.
+pub fn frame(
+    input: &[u8],
+    stamp: &Stamp,
+    limits: &Limits,
+    open: usize,
+    tail: bool,
+    out: &mut Vec<u8>,
+) -> Framed {
+    let (mut rest, mut open) = (input, open);
+    while let Some((text, after, ends)) = cut(rest, limits.line.saturating_sub(open), tail) {
+        let begins = open == 0;
+        if begins && out.len() >= limits.soft || out.len() + stamp.len() + text.len() + 1 > limits.hard {
             break;
         }
-        out.extend_from_slice(stamp);
-        out.extend_from_slice(text);
-        if text.last() != Some(&b'\n') {
+        if begins {
+            out.extend_from_slice(stamp);
+        }
+        copy(rest, text.len(), out);
+        if ends && text.last() != Some(&b'\n') {
             out.push(b'\n');
         }
+        open = if ends { 0 } else { open + text.len() };
         rest = after;
     }
-    Framed { consumed: input.len() - rest.len(), stopped }
+    Framed { consumed: input.len() - rest.len(), open }
 }
 
-/// The first line, with its newline if it has one, and what follows; none while it is unfinished. Whether
-/// and where a line is split depends on its bytes only, never on how they arrived.
-fn cut(input: &[u8], limit: usize, ending: bool) -> Option<(&[u8], &[u8])> {
-    let end = match find_newline(input.get(..=limit).unwrap_or(input)) {
-        Some(at) => at + 1,
-        None if input.len() > limit => limit,
-        None if ending && !input.is_empty() => input.len(),
+/// What is to be written next of a line that may have `room` bytes more, what follows, and whether the line ends there;
+/// none if it has to wait. Whether and where a line is split depends on its bytes only, never on how they arrived.
+fn cut(input: &[u8], room: usize, tail: bool) -> Option<(&[u8], &[u8], bool)> {
+    let (end, ends) = match find_newline(input.get(..=room).unwrap_or(input)) {
+        Some(at) => (at + 1, true),
+        None if input.len() > room => (room, true),
+        None if tail && !input.is_empty() => (input.len(), false),
         None => return None,
     };
-    input.split_at_checked(end)
+    input.split_at_checked(end).map(|(text, after)| (text, after, ends))
+}
+
+/// How many bytes are copied at a time, and how many bytes of room beyond the hard limit that wants.
+pub const STRIDE: usize = 32;
+
+/// Appends the first `length` bytes of `from`, which is longer as a rule. Whole strides are copied, and what is too much
+/// is cut off: for lines of usual lengths that is several times as fast as musl's `memcpy`, which is a string instruction.
+fn copy(from: &[u8], length: usize, out: &mut Vec<u8>) {
+    let end = out.len() + length;
+    for stride in from.as_chunks::<STRIDE>().0.iter().take(length.div_ceil(STRIDE)) {
+        out.extend_from_slice(stride);
+    }
+    if let Some(missing) = from.get(length - end.saturating_sub(out.len())..length) {
+        out.extend_from_slice(missing);
+    }
+    out.truncate(end);
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -84,11 +110,10 @@ mod tests {
     const STAMP: Stamp = *b"2026-11-21T10:58:37.123456Z ";
     const WIDE: Limits = Limits { line: 16, soft: usize::MAX, hard: usize::MAX };
 
-    fn framed(input: &[u8], ending: bool) -> (Vec<u8>, usize) {
+    fn framed(input: &[u8], tail: bool) -> (Vec<u8>, Framed) {
         let mut out = Vec::new();
-        let framed = frame(input, &STAMP, &WIDE, ending, &mut out);
-        assert!(!framed.stopped);
-        (out, framed.consumed)
+        let framed = frame(input, &STAMP, &WIDE, 0, tail, &mut out);
+        (out, framed)
     }
 
     /// The lines without their stamps.
@@ -98,17 +123,19 @@ mod tests {
 
     #[test]
     fn each_line_gets_a_stamp_and_the_unfinished_one_waits() {
-        let (out, consumed) = framed(b"one\n\nthree\r\nfo", false);
+        let (out, framed) = framed(b"one\n\nthree\r\nfo", false);
         assert_eq!(texts(&out), [&b"one\n"[..], b"\n", b"three\r\n"]);
-        assert_eq!(consumed, 12);
+        assert_eq!(framed, Framed { consumed: 12, open: 0 });
     }
 
     #[test]
-    fn the_unfinished_line_gets_its_newline_at_the_end() {
-        let (out, consumed) = framed(b"one\nfo", true);
-        assert_eq!(texts(&out), [&b"one\n"[..], b"fo\n"]);
-        assert_eq!(consumed, 6);
-        assert_eq!(framed(b"", true), (Vec::new(), 0));
+    fn an_unfinished_line_that_is_written_goes_on_without_another_stamp() {
+        let (mut out, framed) = framed(b"one\nfo", true);
+        assert_eq!(texts(&out), [&b"one\n"[..], b"fo"]);
+        assert_eq!(framed, Framed { consumed: 6, open: 2 });
+        let framed = frame(b"ur\nfive\n", &STAMP, &WIDE, framed.open, true, &mut out);
+        assert_eq!(texts(&out), [&b"one\n"[..], b"four\n", b"five\n"]);
+        assert_eq!(framed, Framed { consumed: 8, open: 0 });
     }
 
     #[test]
@@ -119,30 +146,28 @@ mod tests {
 
     #[test]
     fn a_line_of_exactly_the_limit_is_whole_and_one_byte_more_is_split() {
-        let (out, consumed) = framed(b"0123456789abcdef\n", false);
-        assert_eq!((texts(&out), consumed), (vec![&b"0123456789abcdef\n"[..]], 17));
-        assert_eq!(framed(b"0123456789abcdef", false).1, 0, "its newline may yet come");
-        let (out, consumed) = framed(b"0123456789abcdefg", false);
-        assert_eq!((texts(&out), consumed), (vec![&b"0123456789abcdef\n"[..]], 16));
+        let (out, at) = framed(b"0123456789abcdef\n", false);
+        assert_eq!((texts(&out), at.consumed), (vec![&b"0123456789abcdef\n"[..]], 17));
+        assert_eq!(framed(b"0123456789abcdef", false).1.consumed, 0, "its newline may yet come");
+        let (out, at) = framed(b"0123456789abcdefg", false);
+        assert_eq!((texts(&out), at.consumed), (vec![&b"0123456789abcdef\n"[..]], 16));
     }
 
     #[test]
-    fn framing_stops_at_the_first_line_end_past_the_soft_limit() {
-        let mut out = Vec::new();
-        let limits = Limits { soft: 30, ..WIDE };
-        assert_eq!(
-            frame(b"a\nb\nc\n", &STAMP, &limits, false, &mut out),
-            Framed { consumed: 2, stopped: true }
-        );
+    fn no_line_begins_past_the_soft_limit_but_an_open_one_ends() {
+        let (mut out, limits) = (Vec::new(), Limits { soft: 30, ..WIDE });
+        assert_eq!(frame(b"a\nb\nc\n", &STAMP, &limits, 0, true, &mut out).consumed, 2);
         assert_eq!(out.len(), 30);
+        assert_eq!(frame(b"d\ne\n", &STAMP, &limits, 1, true, &mut out).consumed, 2);
+        assert_eq!(out.len(), 32);
     }
 
     #[test]
     fn the_hard_limit_is_never_passed() {
-        for hard in 0..100 {
+        for (hard, open) in (0..100).zip([0, 1, 15, 16].into_iter().cycle()) {
             let mut out = Vec::new();
             let limits = Limits { hard, ..WIDE };
-            frame(b"a\nbb\nccc\n0123456789abcdefg", &STAMP, &limits, true, &mut out);
+            frame(b"a\nbb\nccc\n0123456789abcdefg", &STAMP, &limits, open, true, &mut out);
             assert!(out.len() <= hard, "{} > {hard}", out.len());
         }
     }
@@ -163,15 +188,16 @@ mod tests {
         #[test]
         fn every_byte_comes_out_once_in_order_whatever_the_chunks(
             input in bytes(),
-            chunks in prop::collection::vec((1..40usize, 40..200usize), 1..300),
+            chunks in prop::collection::vec((1..40usize, 40..200usize, any::<bool>()), 1..300),
         ) {
-            let (mut out, mut from, mut to) = (Vec::new(), 0, 0);
-            for (chunk, hard) in chunks.into_iter().cycle() {
+            let (mut out, mut from, mut to, mut open) = (Vec::new(), 0, 0, 0);
+            for (chunk, hard, tail) in chunks.into_iter().cycle() {
                 to = (to + chunk).min(input.len());
                 let mut batch = Vec::new();
                 let limits = Limits { hard: hard + 20, ..WIDE };
-                let framed = frame(&input[from..to], &STAMP, &limits, to == input.len(), &mut batch);
-                from += framed.consumed;
+                let tail = tail || to == input.len();
+                let framed = frame(&input[from..to], &STAMP, &limits, open, tail, &mut batch);
+                (from, open) = (from + framed.consumed, framed.open);
                 out.extend(batch);
                 if from == input.len() {
                     break;
@@ -181,7 +207,7 @@ mod tests {
             prop_assert_eq!(&out, &framed(&input, true).0);
             let mut back: Vec<u8> = Vec::new();
             for text in texts(&out) {
-                let added = back.len() + text.len() > input.len() || input[back.len() + text.len() - 1] != b'\n';
+                let added = text.last() == Some(&b'\n') && input.get(back.len() + text.len() - 1) != Some(&b'\n');
                 back.extend(&text[..text.len() - usize::from(added)]);
             }
             prop_assert_eq!(back, input);

@@ -5,32 +5,31 @@ use crate::file::LogFile;
 use crate::lines::{Framed, Limits};
 use crate::report::{Cause, Trouble, say};
 use nix::sys::stat::{FileStat, fstat};
+use service::Tick;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Lines longer than this are split.
 pub const LINE_MAX: usize = 8192;
+/// When a line has been left unfinished for so long, what comes next is another line.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 /// How many more batches a log gets at the end, once it has written what its pipe held.
 const LAST_ROUNDS: u32 = 4;
 
-/// What a log needs next.
+/// What came of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing until something is written to the pipe.
-    Nothing,
-    /// Another turn: the pipe holds more.
-    Turn,
-    /// A line without its end lies in the pipe; `new` if it was not the first thing there at this turn.
-    Patience {
-        /// Its time begins now.
-        new: bool,
-    },
-    /// Another try later: the file cannot be written.
-    Retry,
-    /// To be forgotten: everything is written and nobody is left who could write.
-    End,
+pub enum Turn {
+    /// Something was written; there may be more.
+    Served,
+    /// There was nothing to write.
+    Idle,
+    /// The file cannot be written.
+    Failed,
+    /// Everything is written, and nobody is left who could write more.
+    Ended,
 }
 
 /// A pipe and the directory that its lines go to.
@@ -38,10 +37,10 @@ pub enum Next {
 pub struct Log {
     pipe: File,
     file: LogFile,
-    line_max: usize,
-    /// Nobody has the other end of the pipe any more.
-    ended: bool,
-    /// Since when the file cannot be written, in the words of the first failure.
+    /// How many bytes of an unfinished line are in the file, and since when.
+    open: usize,
+    open_since: Tick,
+    /// Why the file cannot be written, in the words of the first failure.
     incident: Option<String>,
     lost_lines: u64,
     lost_bytes: u64,
@@ -55,13 +54,12 @@ impl Log {
     /// # Errors
     /// It is not a pipe.
     pub fn new(pipe: OwnedFd, directory: PathBuf, size: u64, keep: u32) -> io::Result<Log> {
-        // Of a small pipe a line may take three quarters: one that filled it could never end.
-        let line_max = (sys::pipe::capacity(&pipe)? / 4 * 3).clamp(1, LINE_MAX);
+        sys::pipe::capacity(&pipe)?;
         let mut log = Log {
             pipe: File::from(pipe),
             file: LogFile::new(directory, size, keep),
-            line_max,
-            ended: false,
+            open: 0,
+            open_since: Tick(0),
             incident: None,
             lost_lines: 0,
             lost_bytes: 0,
@@ -93,143 +91,123 @@ impl Log {
         self.pipe.as_fd()
     }
 
-    /// Takes note that nobody has the other end of the pipe any more.
-    pub fn set_ended(&mut self) {
-        self.ended = true;
-    }
-
-    /// Whether the file cannot be written at present.
-    #[must_use]
-    pub fn is_failing(&self) -> bool {
-        self.incident.is_some()
-    }
-
-    /// One turn: at most one batch from the pipe to the file. With `flush`, a line without its end is written too.
-    pub fn serve(&mut self, desk: &mut Desk, flush: bool) -> Next {
-        match self.batch(desk, flush) {
-            Ok(next) => next,
+    /// One turn: at most one batch from the pipe to the file. With `last`, an unfinished line is given its newline when
+    /// nothing comes after it.
+    pub fn serve(&mut self, desk: &mut Desk, last: bool) -> Turn {
+        match self.batch(desk, last) {
+            Ok(turn) => turn,
             Err(trouble) => {
                 if self.incident.is_none() {
                     say(&format_args!("warning: {trouble} (retrying every second)"));
                     self.incident = Some(Cause(&trouble.cause).to_string());
                 }
-                Next::Retry
+                Turn::Failed
             }
         }
     }
 
-    fn batch(&mut self, desk: &mut Desk, flush: bool) -> Result<Next, Trouble> {
-        let seen = self.look(desk)?;
-        // Only what is last in the pipe is unfinished: behind a cut-off batch there is more of the line.
-        let ending = (flush || self.ended) && seen < BATCH && self.pending()? == seen;
-        if seen > 0 || self.lost_bytes > 0 {
-            self.file.open()?;
-        }
-        let framed = self.compose(desk, seen, ending, usize::MAX);
-        if !desk.output.is_empty() {
-            self.store(desk, seen, framed, ending)?;
-        }
-        // Also when there was nothing to try it with.
-        if framed.consumed == seen {
+    fn batch(&mut self, desk: &mut Desk, last: bool) -> Result<Turn, Trouble> {
+        let look = desk.look(&self.pipe).map_err(|cause| self.trouble("read the pipe for", cause))?;
+        let seen = if let Look::Bytes(seen) = look { seen } else { 0 };
+        let closing = self.open > 0 && seen == 0 && (last || look == Look::Ended);
+        if seen == 0 && self.lost_bytes == 0 && !closing {
             self.recover();
+            return Ok(if look == Look::Ended { Turn::Ended } else { Turn::Idle });
         }
-        let left = seen - framed.consumed;
-        Ok(if framed.stopped || self.pending()? > left {
-            Next::Turn
-        } else if left > 0 {
-            if self.ended { Next::Turn } else { Next::Patience { new: framed.consumed > 0 } }
-        } else if self.ended {
-            Next::End
-        } else {
-            Next::Nothing
-        })
+        self.file.open()?;
+        let batch = Batch { seen, closing, tail: self.has_all(desk, seen)?, now: sys::clock::now() };
+        let framed = self.compose(desk, batch, usize::MAX);
+        self.store(desk, batch, framed)?;
+        Ok(Turn::Served)
     }
 
-    /// How many bytes the desk has from the pipe now.
-    fn look(&mut self, desk: &mut Desk) -> Result<usize, Trouble> {
-        match desk.look(&self.pipe) {
-            Ok(Look::Bytes(count)) => Ok(count),
-            Ok(Look::Empty) => Ok(0),
-            Ok(Look::Ended) => {
-                self.ended = true;
-                Ok(0)
-            }
-            Err(cause) => Err(self.trouble("read the pipe for", cause)),
+    /// Whether the bytes seen are all that the pipe holds: then a line that has no end is taken as far as it goes. It must
+    /// not stay behind alone: a write that blocks tells the reader of a pipe only if the pipe was empty before.
+    fn has_all(&self, desk: &Desk, seen: usize) -> Result<bool, Trouble> {
+        if seen == BATCH || desk.seen(seen).last() == Some(&b'\n') {
+            return Ok(false);
         }
+        let pending =
+            sys::pipe::pending(&self.pipe).map_err(|cause| self.trouble("ask the pipe for", cause))?;
+        Ok(pending == seen)
     }
 
-    fn compose(&self, desk: &mut Desk, seen: usize, ending: bool, hard: usize) -> Framed {
-        let limits = Limits { line: self.line_max, soft: self.file.room(), hard };
-        let first: &[u8] = if self.file.is_torn() { b"\n" } else { b"" };
-        let notice = self.lost_notice();
-        if seen == 0 && notice.is_none() {
-            desk.output.clear();
-            return Framed { consumed: 0, stopped: false };
-        }
-        desk.compose(first, notice.as_deref(), seen, limits, ending)
+    /// Makes the output for a batch, of at most `hard` bytes.
+    fn compose(&self, desk: &mut Desk, batch: Batch, hard: usize) -> Option<Framed> {
+        let stale = batch.now.since(self.open_since) > PATIENCE;
+        let ends = self.open > 0 && (stale || batch.closing || self.lost_bytes > 0);
+        let (first, open) = match self.file.is_torn() || ends {
+            true => (&b"\n"[..], 0),
+            false => (&b""[..], self.open),
+        };
+        let limits = Limits { line: LINE_MAX, soft: self.file.room(), hard };
+        desk.compose(first, self.lost_notice().as_deref(), batch.seen, limits, open, batch.tail)
     }
 
-    /// Writes the output, then takes what it was made of out of the pipe. If only a part can be written, that many whole
-    /// lines are kept, so that the retry goes on behind them.
-    fn store(&mut self, desk: &mut Desk, seen: usize, framed: Framed, ending: bool) -> Result<(), Trouble> {
+    /// Writes the output, then takes what it was made of out of the pipe. If only a part can be written, as many whole
+    /// lines are kept as there is room for, and the retry goes on behind them.
+    fn store(&mut self, desk: &mut Desk, batch: Batch, framed: Option<Framed>) -> Result<(), Trouble> {
         if let Err(failed) = self.file.append(&desk.output) {
-            let kept = self.compose(desk, seen, ending, failed.written);
+            let kept = self.compose(desk, Batch { tail: false, ..batch }, failed.written);
             self.file.settle(desk.output.len());
-            if !desk.output.is_empty() {
-                self.forget_loss();
-            }
-            self.drain(desk, kept.consumed)?;
+            self.account(desk, batch, kept)?;
             return Err(failed.trouble);
         }
-        self.forget_loss();
-        self.drain(desk, framed.consumed)?;
+        self.account(desk, batch, framed)?;
         self.recover();
-        if let Err(trouble) = self.file.rotate(sys::clock::wall()) {
+        if self.open == 0
+            && let Err(trouble) = self.file.rotate(sys::clock::wall())
+        {
             say(&format_args!("warning: {trouble} (logging goes on)"));
         }
         Ok(())
     }
 
+    /// Takes note of what is in the file, and only then takes it out of the pipe.
+    fn account(&mut self, desk: &mut Desk, batch: Batch, framed: Option<Framed>) -> Result<(), Trouble> {
+        let Some(framed) = framed.filter(|_| !desk.output.is_empty()) else { return Ok(()) };
+        (self.open, self.open_since) = (framed.open, batch.now);
+        (self.lost_lines, self.lost_bytes) = (0, 0);
+        self.drain(desk, framed.consumed)
+    }
+
     /// While the file cannot be written: when the pipe is nearly full, drops the oldest quarter of what it holds, so that
-    /// the service never waits for the disk. Only with `thorough` are pipes found that are full with few bytes.
-    pub fn relieve(&mut self, desk: &mut Desk, thorough: bool) -> Next {
-        let (pending, capacity) = (self.pending().unwrap_or(0), sys::pipe::capacity(&self.pipe).unwrap_or(0));
-        let nearly_full = pending > 0 && pending / 3 >= capacity / 4;
-        let full = nearly_full || (thorough && desk::is_full(&self.pipe).unwrap_or(false));
-        if !full {
-            return Next::Nothing;
+    /// the service never waits for the disk. Returns whether it did.
+    pub fn relieve(&mut self, desk: &mut Desk) -> bool {
+        let capacity = sys::pipe::capacity(&self.pipe).unwrap_or(0);
+        let pending = sys::pipe::pending(&self.pipe).unwrap_or(0);
+        let nearly_full = pending >= capacity / 4 * 3 || desk::is_full(&self.pipe).unwrap_or(false);
+        let Ok(Look::Bytes(seen)) = desk.look(&self.pipe) else { return false };
+        if !nearly_full {
+            return false;
         }
-        let Ok(seen) = self.look(desk) else { return Next::Nothing };
-        let quarter = desk.seen((pending / 4).max(1).min(seen));
+        let quarter = desk.seen((pending / 4).clamp(1, seen));
+        // A piece of a line counts as a line: nobody will be able to read it.
         let whole = quarter.iter().rposition(|byte| *byte == b'\n').map_or(quarter.len(), |at| at + 1);
-        let dropped = quarter.get(..whole).unwrap_or(quarter);
-        let newlines = dropped.iter().filter(|byte| **byte == b'\n').count();
-        // A piece of a line is a line that will not be read.
-        let lines = newlines.max(1);
+        let lines = quarter.iter().filter(|byte| **byte == b'\n').count().max(1);
         if self.drain(desk, whole).is_err() {
-            return Next::Nothing;
+            return false;
         }
         self.lost_lines += u64::try_from(lines).unwrap_or(0);
         self.lost_bytes += u64::try_from(whole).unwrap_or(0);
-        if nearly_full { Next::Turn } else { Next::Nothing }
+        true
     }
 
     /// Writes all that the pipe holds now, and what comes meanwhile, but not for ever.
     pub fn finish(&mut self, desk: &mut Desk) {
-        let owed = self.taken + u64::try_from(self.pending().unwrap_or(0)).unwrap_or(0);
+        let pending = |log: &Log| u64::try_from(sys::pipe::pending(&log.pipe).unwrap_or(0)).unwrap_or(0);
+        let owed = self.taken + pending(self);
         let mut rounds = LAST_ROUNDS;
         while rounds > 0 {
             match self.serve(desk, true) {
-                Next::Turn | Next::Patience { .. } => {}
-                Next::Nothing | Next::End => break,
-                Next::Retry => {
-                    let left = self.pending().unwrap_or(0);
-                    say(&format_args!("warning: {left} bytes for {} are lost", self.file.path().display()));
-                    break;
+                Turn::Served if self.taken < owed => {}
+                Turn::Served => rounds -= 1,
+                Turn::Idle | Turn::Ended => return,
+                Turn::Failed => {
+                    let (path, lost) = (self.file.path(), self.lost_bytes + pending(self));
+                    say(&format_args!("warning: unable to finish {}: {lost} bytes are lost", path.display()));
+                    return;
                 }
-            }
-            if self.taken >= owed {
-                rounds -= 1;
             }
         }
     }
@@ -258,10 +236,6 @@ impl Log {
         desk.drain(&self.pipe, count).map_err(|cause| self.trouble("drain the pipe for", cause))
     }
 
-    fn pending(&self) -> Result<usize, Trouble> {
-        sys::pipe::pending(&self.pipe).map_err(|cause| self.trouble("ask the pipe for", cause))
-    }
-
     fn trouble(&self, verb: &'static str, cause: io::Error) -> Trouble {
         Trouble { verb, path: self.file.path(), cause }
     }
@@ -271,8 +245,16 @@ impl Log {
         let cause = self.incident.as_deref().unwrap_or("unknown cause");
         (bytes > 0).then(|| format!("svlog: lost {lines} lines ({bytes} bytes): {cause}"))
     }
+}
 
-    fn forget_loss(&mut self) {
-        (self.lost_lines, self.lost_bytes) = (0, 0);
-    }
+/// What one turn is about: the output is made from it, and made again when only a part could be written.
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    /// Bytes of the pipe that lie on the desk.
+    seen: usize,
+    /// The pipe has nothing more for a line that is open.
+    closing: bool,
+    /// Take a line that has no end as far as it goes.
+    tail: bool,
+    now: Tick,
 }

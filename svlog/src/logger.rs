@@ -2,20 +2,20 @@
 //! delays each of the others by one batch at most.
 
 use crate::desk::Desk;
-use crate::log::{Log, Next};
-use crate::report::say;
+use crate::log::{Log, Turn};
+use crate::report::{Cause, say};
 use crate::timers::Timers;
-use crate::watch::Watch;
 use service::Tick;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
+use sys::poll::{Poller, Ready};
 
-/// How long a line may stay unfinished before it is written as it is, so that prompts and last words are seen.
-pub const PATIENCE: Duration = Duration::from_secs(2);
 /// How long until a file that could not be written is tried again.
 pub const RETRY: Duration = Duration::from_secs(1);
+/// How long until the pipe of such a log is looked at again if it was nearly full.
+const RELIEF: Duration = Duration::from_millis(10);
 
 const CONTROL: u64 = u64::MAX;
 
@@ -23,19 +23,18 @@ const CONTROL: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Logger {
     logs: Vec<Option<Entry>>,
-    watch: Watch,
+    poller: Poller,
+    /// Of the logs that fail. Their pipes are not watched: they would be ready all the time.
     timers: Timers,
     desk: Desk,
-    /// Whose pipe may hold something, in order of their turns; `round` is what is being worked off.
-    ready: Vec<usize>,
-    round: Vec<usize>,
 }
 
 #[derive(Debug)]
 struct Entry {
     name: String,
     log: Log,
-    queued: bool,
+    /// When to try again to write, if that has failed.
+    retry: Option<Tick>,
 }
 
 impl Logger {
@@ -44,14 +43,7 @@ impl Logger {
     /// # Errors
     /// Those of pipe2(2) and epoll_create1(2).
     pub fn new() -> io::Result<Logger> {
-        Ok(Logger {
-            logs: Vec::new(),
-            watch: Watch::new()?,
-            timers: Timers::default(),
-            desk: Desk::new()?,
-            ready: Vec::new(),
-            round: Vec::new(),
-        })
+        Ok(Logger { logs: Vec::new(), poller: Poller::new()?, timers: Timers::default(), desk: Desk::new()? })
     }
 
     /// Has [`Logger::round`] report when `fd` can be read.
@@ -59,7 +51,7 @@ impl Logger {
     /// # Errors
     /// Those of epoll_ctl(2).
     pub fn watch_control(&self, fd: impl AsFd) -> io::Result<()> {
-        self.watch.add_level(fd, CONTROL)
+        self.poller.add(fd, CONTROL)
     }
 
     /// Stops reporting `fd`.
@@ -67,7 +59,7 @@ impl Logger {
     /// # Errors
     /// Those of epoll_ctl(2).
     pub fn unwatch_control(&self, fd: impl AsFd) -> io::Result<()> {
-        self.watch.remove(fd)
+        self.poller.remove(fd)
     }
 
     /// Keeps the log of the service `name` in `directory`. A known service takes the new limits; if the pipe is another
@@ -92,8 +84,8 @@ impl Logger {
         }
         let log = Log::new(pipe, directory.to_owned(), size, keep)?;
         let key = self.logs.iter().position(Option::is_none).unwrap_or(self.logs.len());
-        self.watch.add_edge(log.pipe(), u64::try_from(key).unwrap_or(CONTROL))?;
-        let entry = Some(Entry { name: name.to_owned(), log, queued: false });
+        self.poller.add(log.pipe(), token(key))?;
+        let entry = Some(Entry { name: name.to_owned(), log, retry: None });
         match self.logs.get_mut(key) {
             Some(slot) => *slot = entry,
             None => self.logs.push(entry),
@@ -119,24 +111,19 @@ impl Logger {
     /// # Errors
     /// Those of epoll_wait(2), which are none.
     pub fn round(&mut self) -> io::Result<bool> {
-        let deadline = if self.ready.is_empty() { self.timers.next() } else { Some(Tick(0)) };
-        self.watch.wait(deadline)?;
-        let control = self.queue_events();
+        let mut ready = [Ready::default(); 64];
+        let count = self.poller.wait(&mut ready, self.timers.next())?;
+        let mut control = false;
+        for event in ready.iter().take(count) {
+            match usize::try_from(event.token) {
+                Ok(key) if event.token != CONTROL => self.serve(key),
+                _ => control = true,
+            }
+        }
         if self.timers.next().is_some() {
             let now = sys::clock::now();
             while let Some(key) = self.timers.take_due(now) {
-                self.time_out(key);
-            }
-        }
-        std::mem::swap(&mut self.ready, &mut self.round);
-        while let Some(key) = self.round.pop() {
-            if let Some(Some(entry)) = self.logs.get_mut(key) {
-                entry.queued = false;
-                let next = match entry.log.is_failing() {
-                    true => entry.log.relieve(&mut self.desk, false),
-                    false => entry.log.serve(&mut self.desk, false),
-                };
-                self.then(key, next);
+                self.time_out(key, now);
             }
         }
         Ok(control)
@@ -153,70 +140,37 @@ impl Logger {
         }
     }
 
-    fn queue_events(&mut self) -> bool {
-        let mut control = false;
-        while let Some(event) = self.watch.take() {
-            let key = usize::try_from(event.key).unwrap_or(usize::MAX);
-            if event.key == CONTROL {
-                control = true;
-            } else if let Some(Some(entry)) = self.logs.get_mut(key) {
-                if event.ended {
-                    entry.log.set_ended();
-                }
-                self.queue(key);
-            }
-        }
-        control
-    }
-
-    fn queue(&mut self, key: usize) {
-        if let Some(Some(entry)) =
-            self.logs.get_mut(key).filter(|slot| slot.as_ref().is_some_and(|e| !e.queued))
-        {
-            entry.queued = true;
-            self.ready.push(key);
-        }
-    }
-
-    /// A deadline has come: a file is tried again, or an unfinished line has waited long enough.
-    fn time_out(&mut self, key: usize) {
+    fn serve(&mut self, key: usize) {
         let Some(Some(entry)) = self.logs.get_mut(key) else { return };
-        let failing = entry.log.is_failing();
-        let mut next = entry.log.serve(&mut self.desk, false);
-        if next == (Next::Patience { new: false }) {
-            next = entry.log.serve(&mut self.desk, true);
-        }
-        if failing && next == Next::Retry {
-            self.timers.set(key, sys::clock::now().after(RETRY));
-            next = entry.log.relieve(&mut self.desk, true);
-        }
-        self.then(key, next);
-    }
-
-    fn then(&mut self, key: usize, next: Next) {
-        match next {
-            Next::Nothing => self.unless_failing_clear(key),
-            Next::Turn => {
-                self.unless_failing_clear(key);
-                self.queue(key);
+        match entry.log.serve(&mut self.desk, false) {
+            Turn::Served | Turn::Idle => {}
+            Turn::Ended => self.forget(key),
+            Turn::Failed => {
+                let now = sys::clock::now();
+                entry.retry = Some(now.after(RETRY));
+                if let Err(error) = self.poller.remove(entry.log.pipe()) {
+                    say(&format_args!(
+                        "warning: unable to leave the pipe of {}: {}",
+                        entry.name,
+                        Cause(&error)
+                    ));
+                }
+                // It may be full already.
+                self.timers.set(key, now.after(RELIEF));
             }
-            Next::Patience { new: true } => self.timers.set(key, sys::clock::now().after(PATIENCE)),
-            Next::Patience { new: false } => {
-                self.timers.set_if_none(key, || sys::clock::now().after(PATIENCE));
-            }
-            Next::Retry => {
-                self.timers.set(key, sys::clock::now().after(RETRY));
-                // Nothing is written for a second: make room at once if that is needed.
-                self.queue(key);
-            }
-            Next::End => self.forget(key),
         }
     }
 
-    /// The deadline of a log that fails is that of its next try, whatever is in the pipe.
-    fn unless_failing_clear(&mut self, key: usize) {
-        if !matches!(self.logs.get(key), Some(Some(entry)) if entry.log.is_failing()) {
-            self.timers.clear(key);
+    /// The time has come to try a file again, or to make room in the pipe of a log that fails.
+    fn time_out(&mut self, key: usize, now: Tick) {
+        let Some(Some(entry)) = self.logs.get_mut(key) else { return };
+        let retry = entry.retry.unwrap_or(now);
+        let failing = now < retry || entry.log.serve(&mut self.desk, false) == Turn::Failed;
+        let watched = !failing && self.poller.add(entry.log.pipe(), token(key)).is_ok();
+        entry.retry = (!watched).then(|| if now < retry { retry } else { now.after(RETRY) });
+        if let Some(retry) = entry.retry {
+            let relieved = failing && entry.log.relieve(&mut self.desk);
+            self.timers.set(key, if relieved { now.after(RELIEF).min(retry) } else { retry });
         }
     }
 
@@ -229,10 +183,16 @@ impl Logger {
     fn forget(&mut self, key: usize) {
         let Some(mut entry) = self.logs.get_mut(key).and_then(Option::take) else { return };
         self.timers.clear(key);
-        self.ready.retain(|ready| *ready != key);
         entry.log.finish(&mut self.desk);
-        if let Err(error) = self.watch.remove(entry.log.pipe()) {
-            say(&format_args!("warning: unable to let go of the pipe of {}: {error}", entry.name));
+        // Init has the other end of the same pipe: it would be watched even when it is closed here.
+        let removed = if entry.retry.is_none() { self.poller.remove(entry.log.pipe()) } else { Ok(()) };
+        if let Err(error) = removed {
+            say(&format_args!("warning: unable to leave the pipe of {}: {}", entry.name, Cause(&error)));
         }
     }
+}
+
+/// What the poller calls the log `key`.
+fn token(key: usize) -> u64 {
+    u64::try_from(key).unwrap_or(CONTROL)
 }

@@ -28,8 +28,9 @@ impl Archive {
         let second = field(9, 2)? * 3600 + field(11, 2)? * 60 + field(13, 2)?;
         let (year, month, day) = (field(0, 4)?, field(4, 2)?, field(6, 2)?);
         let moment = Moment { year, month, day, second, micros: field(16, 6)? };
+        // The last year is foreign: no name sorts after its end.
         let archive = Archive(u64::try_from(moment.wall().as_micros()).ok()?);
-        (archive.name() == name).then_some(archive)
+        (archive.name() == name && year < 9999).then_some(archive)
     }
 
     /// The file's name.
@@ -80,6 +81,7 @@ mod tests {
             "20261121 105837.123456Z.log",
             "+0261121T105837.123456Z.log",
             "2026112\u{e9}T05837.123456Z.log",
+            "99991231T235959.999999Z.log",
             "19691231T235959.999999Z.log",
         ] {
             assert_eq!(Archive::parse(foreign), None, "{foreign}");

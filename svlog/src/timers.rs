@@ -17,13 +17,6 @@ impl Timers {
         }
     }
 
-    /// Sets the deadline of `key` if it has none.
-    pub fn set_if_none(&mut self, key: usize, at: impl FnOnce() -> Tick) {
-        if !self.armed.iter().any(|(armed, _)| *armed == key) {
-            self.armed.push((key, at()));
-        }
-    }
-
     /// Forgets the deadline of `key`.
     pub fn clear(&mut self, key: usize) {
         if let Some(at) = self.armed.iter().position(|(armed, _)| *armed == key) {
@@ -54,8 +47,7 @@ mod tests {
         assert_eq!(timers.next(), None);
         timers.set(1, Tick(10));
         timers.set(1, Tick(20));
-        timers.set_if_none(1, || Tick(5));
-        timers.set_if_none(2, || Tick(30));
+        timers.set(2, Tick(30));
         timers.set(3, Tick(15));
         timers.clear(3);
         assert_eq!(timers.next(), Some(Tick(20)));
