@@ -1,2 +1,60 @@
-//! Placeholder.
-fn main() {}
+//! `svctl`: operates services, and checks and compiles their definitions.
+
+use service::wire::Command;
+use std::process::ExitCode;
+use svctl::args::{self, Places, Tree, Verb};
+use svctl::compile::Options;
+use svctl::control::{self, Wish};
+use svctl::exit::{Exit, Failure};
+use svctl::{check, help, logs, output, power, probe, status, wait};
+
+fn main() -> ExitCode {
+    let result = args::parse(std::env::args_os()).and_then(|(places, verb)| run(&places, verb));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                output::complain(&format!("svctl: {failure}"));
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Help(verb) => {
+            let text = help::text(verb.as_deref());
+            output::print(&text.ok_or_else(|| Failure::usage("no such verb (svctl --help lists them)"))?)?;
+            Ok(Exit::Ok)
+        }
+        Verb::Version => {
+            output::print(concat!("svctl ", env!("CARGO_PKG_VERSION"), "\n"))?;
+            Ok(Exit::Ok)
+        }
+        Verb::Check(tree) => check::check(&options(places, tree)),
+        Verb::Compile(tree) => check::write(&options(places, tree), &places.run),
+        Verb::Status { names, json } => status::run(places, &names, json),
+        Verb::Start(names, patience) => control::ask(places, Wish::Start, &names, patience),
+        Verb::Stop(names, patience) => control::ask(places, Wish::Stop, &names, patience),
+        Verb::Restart(names, patience) => control::restart(places, &names, patience),
+        Verb::Reload(names) => control::tell(places, &names, Command::Reload),
+        Verb::Kill(names, signal) => control::tell(places, &names, Command::Kill(signal)),
+        Verb::Logs { names, follow, lines } => logs::run(places, &names, follow, lines),
+        Verb::Wait(timeout) => wait::boot(places, timeout),
+        Verb::Probe { target, once: false } => {
+            probe::until_ready(&target);
+            Ok(Exit::Ok)
+        }
+        Verb::Probe { target, once: true } => probe::once(&target).map(|()| Exit::Ok),
+        Verb::Power(power) => power::run(places, power),
+    }
+}
+
+fn options(places: &Places, tree: Tree) -> Options {
+    Options {
+        services: tree.directory.unwrap_or_else(|| places.services.clone()),
+        root: tree.root,
+        prober: tree.prober.unwrap_or_else(check::own_path),
+    }
+}

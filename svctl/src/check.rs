@@ -1,0 +1,59 @@
+//! The verbs `check`, for people, and `compile`, for init.
+
+use crate::compile::{Compiled, Options, Severity, compile};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use std::path::{Path, PathBuf};
+
+/// Shows every mistake of a tree of service directories.
+///
+/// # Errors
+/// If the tree cannot be listed.
+pub fn check(options: &Options) -> Result<Exit, Failure> {
+    let compiled = read(options)?;
+    let mut text: String =
+        compiled.diagnostics().iter().map(|diagnostic| format!("{diagnostic}\n")).collect();
+    let errors = compiled.count(Severity::Error);
+    let counts = [
+        count(compiled.services.len(), "service"),
+        count(errors, "error"),
+        count(compiled.count(Severity::Warning), "warning"),
+    ];
+    text.push_str(&counts.join(", "));
+    text.push('\n');
+    let exit = if errors == 0 { Exit::Ok } else { Exit::Failed };
+    output::print(&text)?;
+    Ok(exit)
+}
+
+/// Writes the compiled form of a tree below `run`; mistakes go to standard error and hurt one service each.
+///
+/// # Errors
+/// If the tree cannot be listed, or something cannot be written.
+pub fn write(options: &Options, run: &Path) -> Result<Exit, Failure> {
+    let compiled = read(options)?;
+    for diagnostic in compiled.diagnostics() {
+        output::complain(&diagnostic.to_string());
+    }
+    compiled
+        .write(run)
+        .map_err(|(path, error)| Failure::system(&format!("unable to write {}", path.display()), &error))?;
+    Ok(Exit::Ok)
+}
+
+fn read(options: &Options) -> Result<Compiled, Failure> {
+    compile(options)
+        .map_err(|error| Failure::system(&format!("unable to list {}", options.services.display()), &error))
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// This program's own path, as the machine that it runs on knows it.
+#[must_use]
+pub fn own_path() -> String {
+    let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/sbin/svctl"));
+    path.display().to_string()
+}

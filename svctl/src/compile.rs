@@ -1,0 +1,172 @@
+//! From a tree of service directories to what init and the supervisors read.
+//!
+//! Every service directory is read by itself (`directory`), its `service.toml` key by key with all mistakes
+//! noted (`reader`, `keys`), its programs are looked for (`program`); then the names are joined to a graph
+//! (`graph`), cycles are named (`cycle`), and the result is written (`output`). A mistake makes one service
+//! invalid and leaves the others as they are.
+
+mod cycle;
+mod diagnostic;
+mod directory;
+mod graph;
+mod keys;
+mod keys_ready;
+mod output;
+mod program;
+mod reader;
+#[cfg(test)]
+mod tests;
+pub mod units;
+
+pub use diagnostic::{Diagnostic, Lines, Place, Severity};
+pub use directory::read_toml;
+
+use service::Definition;
+use service::plan::Entry;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What to compile, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The tree of service directories.
+    pub services: PathBuf,
+    /// Where the machine's programs are looked for; none for no look.
+    pub root: Option<PathBuf>,
+    /// The program that probes ports and web pages: this one, as the machine will see it.
+    pub prober: String,
+}
+
+/// One service directory, read.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// What could be understood of it.
+    pub definition: Definition,
+    /// The names in it, with their places.
+    pub edges: Vec<Edge>,
+    /// The file or directory that mistakes are reported against.
+    pub path: String,
+    /// Where its program is named.
+    pub program: Option<Place>,
+    /// What is wrong with it.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Whether it cannot be used.
+    pub invalid: bool,
+}
+
+/// How one service refers to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EdgeKind {
+    /// Started too and waited for.
+    Requires,
+    /// Started too.
+    Wants,
+    /// Waited for.
+    After,
+    /// Waits.
+    Before,
+    /// A member of a bundle.
+    Contains,
+}
+
+impl EdgeKind {
+    /// The key that people write.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            EdgeKind::Requires => "requires",
+            EdgeKind::Wants => "wants",
+            EdgeKind::After => "after",
+            EdgeKind::Before => "before",
+            EdgeKind::Contains => "contents",
+        }
+    }
+}
+
+/// A name in a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Under which key.
+    pub kind: EdgeKind,
+    /// The name.
+    pub to: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A whole tree.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Every service, sorted by name.
+    pub services: Vec<Service>,
+    /// What is wrong with the tree itself.
+    pub stray: Vec<Diagnostic>,
+}
+
+impl Service {
+    fn note(&mut self, severity: Severity, place: Option<Place>, message: String, suggestion: Option<&str>) {
+        let (path, suggestion) = (self.path.clone(), suggestion.map(str::to_owned));
+        self.diagnostics.push(Diagnostic { path, place, severity, message, suggestion });
+    }
+
+    /// What init is told.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        if !self.invalid {
+            return Entry::from_definition(&self.definition);
+        }
+        // Its edges are of no use, and might be those of a cycle.
+        let mut errors: Vec<&Diagnostic> =
+            self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect();
+        errors.sort_by_key(|diagnostic| diagnostic.place);
+        let problem: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let mut entry = Entry::broken(&self.definition.name, problem.join("\n"));
+        entry.kind = self.definition.kind;
+        entry.autostart = self.definition.autostart;
+        entry
+    }
+}
+
+impl Compiled {
+    /// Every mistake, sorted by file and place.
+    #[must_use]
+    pub fn diagnostics(&self) -> Vec<&Diagnostic> {
+        let mut all: Vec<&Diagnostic> = self.stray.iter().collect();
+        for service in &self.services {
+            all.extend(&service.diagnostics);
+        }
+        all.sort_by(|a, b| (&a.path, a.place).cmp(&(&b.path, b.place)));
+        all
+    }
+
+    /// How many mistakes of this severity there are.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics().iter().filter(|diagnostic| diagnostic.severity == severity).count()
+    }
+
+    /// The plan, sorted by name.
+    #[must_use]
+    pub fn plan(&self) -> Vec<Entry> {
+        self.services.iter().map(Service::entry).collect()
+    }
+
+    /// Writes the definitions of the valid longruns and oneshots below `run`, and the plan last.
+    ///
+    /// # Errors
+    /// What could not be written, and why.
+    pub fn write(&self, run: &Path) -> Result<(), (PathBuf, io::Error)> {
+        output::write(self, run)
+    }
+}
+
+/// Compiles a tree of service directories.
+///
+/// # Errors
+/// If the tree itself cannot be listed: whatever is wrong with a service stands in its diagnostics.
+pub fn compile(options: &Options) -> io::Result<Compiled> {
+    let mut compiled = directory::read_tree(options)?;
+    graph::join(&mut compiled.services);
+    cycle::find(&mut compiled.services);
+    Ok(compiled)
+}

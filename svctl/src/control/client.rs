@@ -1,0 +1,122 @@
+//! One connection to init or to a supervisor: lines out, lines in, each with a deadline.
+
+use crate::exit::Failure;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Instant;
+
+/// The longest line that is taken from the other side.
+const LINE_MAX: usize = 64 << 10;
+/// The longest path that a socket address holds (unix(7)).
+const PATH_MAX: usize = 107;
+/// The ways in which the system tells that nobody listens.
+const ABSENT: [ErrorKind; 3] = [ErrorKind::NotFound, ErrorKind::ConnectionRefused, ErrorKind::NotADirectory];
+/// The ways in which it tells that a read has taken too long.
+const LATE: [ErrorKind; 2] = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+
+/// What came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A line, without its end.
+    Text(String),
+    /// The other side has closed the connection.
+    End,
+    /// The deadline has passed.
+    TimedOut,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: UnixStream,
+    path: String,
+    buffer: Vec<u8>,
+    /// How much of the buffer has been handed out.
+    used: usize,
+}
+
+impl Connection {
+    /// Connects to the socket at `path`; none if nobody listens there.
+    ///
+    /// # Errors
+    /// If the system refuses, for want of rights for example.
+    pub fn open(path: &Path) -> Result<Option<Connection>, Failure> {
+        match connect(path) {
+            Ok(stream) => {
+                Ok(Some(Connection { stream, path: path.display().to_string(), buffer: Vec::new(), used: 0 }))
+            }
+            Err(error) if ABSENT.contains(&error.kind()) => Ok(None),
+            Err(error) => Err(Failure::system(&format!("unable to connect to {}", path.display()), &error)),
+        }
+    }
+
+    /// Sends a line.
+    ///
+    /// # Errors
+    /// If the other side is gone.
+    pub fn send(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
+        let written = self.stream.write_all(format!("{line}\n").as_bytes());
+        written.map_err(|error| Failure::system(&format!("unable to write to {}", self.path), &error))
+    }
+
+    /// The next line. Without a deadline it waits for ever.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub fn line(&mut self, deadline: Option<Instant>) -> Result<Line, Failure> {
+        loop {
+            let rest = self.buffer.get(self.used..).unwrap_or_default();
+            if let Some(length) = rest.iter().position(|byte| *byte == b'\n') {
+                let text = String::from_utf8_lossy(rest.get(..length).unwrap_or_default()).into_owned();
+                self.used += length + 1;
+                return Ok(Line::Text(text));
+            }
+            if rest.len() > LINE_MAX {
+                return Err(self.broken(&io::Error::other("an endless line")));
+            }
+            self.buffer.drain(..self.used);
+            self.used = 0;
+            match self.fill(deadline) {
+                Ok(0) => return Ok(Line::End),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if LATE.contains(&error.kind()) => return Ok(Line::TimedOut),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Line::End),
+                Err(error) => return Err(self.broken(&error)),
+            }
+        }
+    }
+
+    fn fill(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.stream.set_read_timeout(Some(left))?;
+        }
+        let mut part = [0; 16 << 10];
+        let count = self.stream.read(&mut part)?;
+        self.buffer.extend_from_slice(part.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn broken(&self, error: &io::Error) -> Failure {
+        Failure::system(&format!("unable to read from {}", self.path), error)
+    }
+}
+
+/// A path that is too long for a socket address is reached through its directory.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    if path.as_os_str().len() <= PATH_MAX {
+        return UnixStream::connect(path);
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(ErrorKind::NotFound.into());
+    };
+    let directory = File::open(parent)?;
+    UnixStream::connect(Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name))
+}

@@ -1,0 +1,169 @@
+//! Requests to a service's own supervisor.
+
+use super::client::{Connection, Line};
+use super::follow::{Goal, Progress, Verdict};
+use super::{Outcome, Wish, init, resolve};
+use crate::args::{Patience, Places};
+use crate::exit::{Exit, Failure};
+use crate::plan::Plan;
+use service::definition::valid_name;
+use service::wire::{Command, Report};
+use std::time::{Duration, Instant};
+
+/// How long a supervisor may take to answer what it answers at once.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// What a supervisor says to `restart` of a service that is to be down: then it is init's to start.
+const NOT_WANTED: &str = "not wanted up";
+
+/// Restarts one service, or each member of a bundle.
+pub(super) fn restart(places: &Places, name: &str, patience: Patience) -> Vec<Outcome> {
+    let asked = open(places, name).and_then(|connection| match connection {
+        Some(connection) => restart_by(connection, name, patience),
+        None => Ok(None),
+    });
+    match asked {
+        Ok(Some(outcome)) => vec![outcome],
+        Ok(None) => restart_without(places, name, patience),
+        Err(failure) => vec![named(name, &failure)],
+    }
+}
+
+/// No supervisor can do it: the name is that of a bundle, or of a service that init has to start.
+fn restart_without(places: &Places, name: &str, patience: Patience) -> Vec<Outcome> {
+    let members = match resolve(places, &Plan::read(&places.run), name) {
+        Ok(members) => members,
+        Err(failure) => return vec![failure.into()],
+    };
+    if members == [name] {
+        return init::ask(places, Wish::Start, &members, patience);
+    }
+    members.iter().flat_map(|member| restart(places, member, patience)).collect()
+}
+
+/// None if init has to start it.
+fn restart_by(
+    mut connection: Connection,
+    name: &str,
+    patience: Patience,
+) -> Result<Option<Outcome>, Failure> {
+    let begun = Instant::now();
+    if !patience.wait {
+        connection.send(Command::Restart)?;
+        return match answer(&mut connection)? {
+            Ok(()) => Ok(Some(Outcome::good(String::new()))),
+            Err(reason) if reason.contains(NOT_WANTED) => Ok(None),
+            Err(reason) => Ok(Some(refused(name, &reason))),
+        };
+    }
+    let deadline = begun + patience.timeout;
+    let mut progress = Progress::new(name);
+    connection.send(Command::Events)?;
+    // The number of runs before ours has to be known before ours can begin.
+    let (mut subscribed, mut taken) = (false, false);
+    while !(subscribed && progress.first.is_some()) {
+        match connection.line(Some(deadline.min(begun + ANSWER_TIME)))? {
+            Line::Text(line) => match reply(&line) {
+                Some(Ok(())) => subscribed = true,
+                Some(Err(reason)) => return Ok(Some(refused(name, &reason))),
+                None => take(&mut progress, &line),
+            },
+            Line::End => return Err(gone()),
+            Line::TimedOut => return Ok(Some(progress.timed_out(begun.elapsed()))),
+        }
+    }
+    connection.send(Command::Restart)?;
+    loop {
+        match connection.line(Some(deadline))? {
+            Line::Text(line) => match reply(&line) {
+                Some(Ok(())) => taken = true,
+                Some(Err(reason)) if reason.contains(NOT_WANTED) => return Ok(None),
+                Some(Err(reason)) => return Ok(Some(refused(name, &reason))),
+                None => take(&mut progress, &line),
+            },
+            Line::End => return Err(gone()),
+            Line::TimedOut => return Ok(Some(progress.timed_out(begun.elapsed()))),
+        }
+        let verdict = progress.verdict(Goal::NewRun);
+        if taken && matches!(verdict, Verdict::Met | Verdict::Failed) {
+            return Ok(Some(progress.outcome(&verdict, begun.elapsed())));
+        }
+    }
+}
+
+/// Sends one command to one service, or to each member of a bundle.
+pub(super) fn tell(places: &Places, name: &str, command: Command) -> Vec<Outcome> {
+    let outcome = open(places, name).and_then(|connection| match connection {
+        None => Ok(None),
+        Some(mut connection) => {
+            connection.send(command)?;
+            Ok(Some(match answer(&mut connection)? {
+                Ok(()) => Outcome::good(String::new()),
+                Err(reason) => refused(name, &reason),
+            }))
+        }
+    });
+    match outcome {
+        Ok(Some(outcome)) => return vec![outcome],
+        Ok(None) => {}
+        Err(failure) => return vec![named(name, &failure)],
+    }
+    match resolve(places, &Plan::read(&places.run), name) {
+        Ok(members) if members == [name] => {
+            vec![Outcome::failed(Exit::NotSupervised, format!("{name}: not supervised: nobody listens"))]
+        }
+        Ok(members) => members.iter().flat_map(|member| tell(places, member, command)).collect(),
+        Err(failure) => vec![failure.into()],
+    }
+}
+
+fn open(places: &Places, name: &str) -> Result<Option<Connection>, Failure> {
+    if !valid_name(name) {
+        return Ok(None);
+    }
+    Connection::open(&places.run.join("service").join(name).join("control"))
+}
+
+/// The answer to the one command that was sent.
+fn answer(connection: &mut Connection) -> Result<Result<(), String>, Failure> {
+    let deadline = Instant::now() + ANSWER_TIME;
+    loop {
+        match connection.line(Some(deadline))? {
+            Line::Text(line) => {
+                if let Some(reply) = reply(&line) {
+                    return Ok(reply);
+                }
+            }
+            Line::End => return Err(gone()),
+            Line::TimedOut => return Err(Failure::new(Exit::TimedOut, "its supervisor does not answer")),
+        }
+    }
+}
+
+/// A line as the answer to a command; none if it is something else.
+pub(super) fn reply(line: &str) -> Option<Result<(), String>> {
+    match line.split_once(' ') {
+        None if line == "ok" => Some(Ok(())),
+        None if line == "error" => Some(Err("refused".to_owned())),
+        Some(("ok", _)) => Some(Ok(())),
+        Some(("error", reason)) => Some(Err(reason.to_owned())),
+        Some(_) | None => None,
+    }
+}
+
+fn take(progress: &mut Progress, line: &str) {
+    if let Some(report) = Report::parse(line) {
+        progress.take(&report);
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new(Exit::NotSupervised, "its supervisor went away")
+}
+
+fn refused(name: &str, reason: &str) -> Outcome {
+    Outcome::failed(Exit::Failed, format!("{name}: {reason}"))
+}
+
+fn named(name: &str, failure: &Failure) -> Outcome {
+    Outcome::failed(failure.exit, format!("{name}: {}", failure.message))
+}

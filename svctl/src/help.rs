@@ -1,0 +1,188 @@
+//! The help: one table of verbs, from which both the overview and each verb's page are made.
+
+use crate::exit::TABLE;
+use std::fmt::Write;
+
+/// A verb as people are told of it.
+pub struct Help {
+    /// The word.
+    pub name: &'static str,
+    /// What follows it.
+    pub usage: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// The options that mean something for it, apart from those for all.
+    pub options: &'static [&'static str],
+    /// The rest of the page.
+    pub details: &'static str,
+}
+
+const WAITING: &[&str] = &["wait", "no-wait", "timeout"];
+const WAITING_TEXT: &str = "
+  --no-wait            return as soon as the request is taken
+  -t, --timeout TIME   wait no longer than this (5m), then exit 99";
+
+/// Every verb.
+pub const VERBS: [Help; 16] = [
+    Help {
+        name: "status",
+        usage: "[NAME…] [--json]",
+        summary: "show how services are",
+        options: &["json"],
+        details: "Without names: a table of all. With names: more about each, and its last log lines.
+A bundle stands for its members.
+
+  --json               an array of objects, for programs",
+    },
+    Help {
+        name: "start",
+        usage: "NAME… [--no-wait] [-t TIME]",
+        summary: "want services up, and what they require",
+        options: WAITING,
+        details: WAITING_TEXT,
+    },
+    Help {
+        name: "stop",
+        usage: "NAME… [--no-wait] [-t TIME]",
+        summary: "want services down, after what requires them",
+        options: WAITING,
+        details: WAITING_TEXT,
+    },
+    Help {
+        name: "restart",
+        usage: "NAME… [--no-wait] [-t TIME]",
+        summary: "stop services and start them again, each by its own supervisor",
+        options: WAITING,
+        details:
+            "Returns when each is ready again in a new process, or has failed. One that is down is started.
+",
+    },
+    Help {
+        name: "reload",
+        usage: "NAME…",
+        summary: "have services read their configuration again",
+        options: &[],
+        details: "Sends the reload signal of the definition (HUP).",
+    },
+    Help {
+        name: "kill",
+        usage: "NAME… [SIGNAL]",
+        summary: "send the main process of services a signal (TERM)",
+        options: &["signal"],
+        details: "What is wanted does not change: a service that dies of it is started again.
+
+  -s, --signal SIGNAL  the signal, if it might be taken for a name",
+    },
+    Help {
+        name: "logs",
+        usage: "[-f] [-n N] [NAME…]",
+        summary: "show logs, several interleaved by time",
+        options: &["follow", "lines"],
+        details: "Without names: all of them.
+
+  -n, --lines N        only the last N lines
+  -f, --follow         go on with what is logged from now on, after the last 10 lines (or N)",
+    },
+    Help {
+        name: "wait",
+        usage: "--boot [-t TIME]",
+        summary: "wait until every service of the boot has settled",
+        options: &["boot", "timeout"],
+        details: "
+  -t, --timeout TIME   wait no longer than this (5m), then exit 99",
+    },
+    Help {
+        name: "check",
+        usage: "[--root DIR | --no-programs] [DIR]",
+        summary: "show every mistake in the service definitions of a tree (/etc/services.d)",
+        options: &["root", "no-programs", "prober"],
+        details: "
+  --root DIR           look for programs in this root, and for the tree if none is named
+  --no-programs        do not look for programs",
+    },
+    Help {
+        name: "compile",
+        usage: "[--root DIR | --no-programs] [--prober PATH]",
+        summary: "write the compiled definitions and the plan below the run directory",
+        options: &["root", "no-programs", "prober"],
+        details: "This is what init runs. A broken definition is reported, and hurts one service.
+
+  --prober PATH        the program that probes ports and pages for readiness (this one)",
+    },
+    Help {
+        name: "probe",
+        usage: "tcp ADDRESS | http URL [--status N] [--json KEY=VALUE]… [--once]",
+        summary: "wait until a port or a web page answers as it should",
+        options: &["status", "expect-json", "once"],
+        details: "This is what [ready] tcp and http become. Asks after 10 ms, then twice as long, up to 1 s.
+
+  --status N           the page's status, instead of 200 to 299
+  --json KEY=VALUE     a key of the page's JSON object, or a JSON pointer, and the value it must have
+  --once               ask once, and exit 1 if the answer is not right",
+    },
+    Help {
+        name: "poweroff",
+        usage: "",
+        summary: "stop every service and switch the machine off",
+        options: &["force"],
+        details: POWER,
+    },
+    Help {
+        name: "reboot",
+        usage: "",
+        summary: "stop every service and boot anew",
+        options: &["force"],
+        details: POWER,
+    },
+    Help {
+        name: "halt",
+        usage: "",
+        summary: "stop every service and the processor",
+        options: &["force"],
+        details: POWER,
+    },
+    Help { name: "help", usage: "[VERB]", summary: "explain a verb", options: &[], details: "" },
+    Help { name: "version", usage: "", summary: "tell the version", options: &[], details: "" },
+];
+
+const POWER: &str =
+    "Asks init. If init does not answer within 5 seconds, PID 1 is sent the signal that means the same.";
+
+const GLOBAL: &str = "Options for every verb:
+  --run DIR            the run directory (/run, or what MAINSTAY_RUN says)
+  --services DIR       the tree of service directories (/etc/services.d)
+  --logs DIR           the directory of logs (/var/log)
+  -h, --help           this, or a verb's own page
+  -V, --version        the version
+";
+
+/// The overview, or a verb's page; none if there is no such verb.
+#[must_use]
+pub fn text(verb: Option<&str>) -> Option<String> {
+    let mut text = String::new();
+    let Some(name) = verb else {
+        text.push_str("svctl: operates services, and checks and compiles their definitions\n\n");
+        text.push_str("usage: svctl [OPTION…] VERB …\n\nVerbs:\n");
+        for help in &VERBS {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {:<10} {}", help.name, help.summary);
+        }
+        let _ = write!(text, "\n{GLOBAL}\nTimes are written as 200ms, 10s, 5m or 1h30m.\n\nExit codes:\n");
+        for (_, number, meaning) in TABLE {
+            let _ = writeln!(text, "  {number:<4} {meaning}");
+        }
+        return Some(text);
+    };
+    let help = VERBS.iter().find(|help| help.name == name)?;
+    let _ = writeln!(text, "svctl {}: {}\n", help.name, help.summary);
+    let _ = writeln!(text, "usage: {}", format!("svctl {} {}", help.name, help.usage).trim_end());
+    let details = help.details.trim_matches('\n');
+    if !details.is_empty() {
+        let _ = writeln!(text, "\n{details}");
+    }
+    if help.name == "restart" {
+        let _ = writeln!(text, "{WAITING_TEXT}");
+    }
+    let _ = write!(text, "\n{GLOBAL}");
+    Some(text)
+}

@@ -1,0 +1,16 @@
+//! The operator's tool as a library: the compiler and checker of definitions, and every verb.
+
+pub mod args;
+pub mod check;
+pub mod compile;
+pub mod control;
+pub mod exit;
+pub mod help;
+pub mod logs;
+pub mod output;
+pub mod plan;
+pub mod power;
+pub mod probe;
+pub mod status;
+pub mod suggest;
+pub mod wait;

@@ -1,0 +1,201 @@
+//! The verb `status`: reads what the supervisors have written. No process is asked, so that it answers
+//! whatever state they are in.
+
+mod detail;
+mod json;
+mod table;
+
+use crate::args::Places;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::plan::Plan;
+use service::Tick;
+use service::definition::Kind;
+use service::status::{State, Status, Want};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The longest status file that is read.
+const FILE_MAX: usize = 64 << 10;
+
+/// One service as it is shown.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What its status file says, or what follows from there being none.
+    pub status: Status,
+    /// Whether a process runs or should run that nobody looks after.
+    pub unsupervised: bool,
+}
+
+impl Row {
+    /// Whether it is as it should be: up, done, skipped, or down as wanted; and looked after.
+    #[must_use]
+    pub fn good(&self) -> bool {
+        let at_rest = self.status.state == State::Down && self.status.want == Want::Down;
+        (self.status.state.good() || at_rest) && !self.unsupervised
+    }
+
+    /// Whether it is ready, if that means something for it.
+    #[must_use]
+    pub fn ready(&self) -> Option<bool> {
+        match self.status.state {
+            State::Up => Some(true),
+            State::Starting if self.status.kind == Kind::Longrun => Some(false),
+            State::Starting
+            | State::Down
+            | State::Blocked
+            | State::Stopping
+            | State::Finishing
+            | State::Backoff
+            | State::Done
+            | State::Failed
+            | State::Skipped
+            | State::Invalid => None,
+        }
+    }
+}
+
+/// Reads small files one after the other into the same buffer.
+#[derive(Debug)]
+pub struct Files {
+    buffer: Vec<u8>,
+}
+
+impl Files {
+    /// A reader.
+    #[must_use]
+    pub fn new() -> Files {
+        Files { buffer: vec![0; FILE_MAX] }
+    }
+
+    /// The file's text. One open, one read and one close for a file that is replaced and never appended to.
+    fn read(&mut self, path: &Path) -> io::Result<&str> {
+        let mut file = File::open(path)?;
+        let mut length = 0;
+        loop {
+            let free = self.buffer.get_mut(length..).unwrap_or_default();
+            let room = free.len();
+            let count = file.read(free)?;
+            length += count;
+            // A regular file gives less than was asked for only at its end.
+            if count < room || count == 0 {
+                break;
+            }
+        }
+        let bytes = self.buffer.get(..length).unwrap_or_default();
+        std::str::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    /// The status of a service, by its file, or else by the plan.
+    pub fn row(&mut self, run: &Path, plan: &Plan, name: &str) -> Row {
+        let path = run.join("service").join(name).join("status");
+        let status = match self.read(&path) {
+            Ok(text) => Status::decode(text).unwrap_or_else(|| unreadable(name, "of another version")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => planned(plan, name),
+            Err(error) => unreadable(name, &crate::exit::cause(&error)),
+        };
+        let gone = |pid| !sys::process::exists(pid);
+        let unsupervised = status.supervisor.map_or(status.pid.is_some(), gone);
+        Row { status, unsupervised }
+    }
+}
+
+impl Default for Files {
+    fn default() -> Files {
+        Files::new()
+    }
+}
+
+fn unreadable(name: &str, why: &str) -> Status {
+    let mut status = Status::new(name, Kind::Longrun);
+    status.state = State::Invalid;
+    status.reason = format!("unable to read the status file: {why}");
+    status
+}
+
+/// A service that nothing has been done for has no file.
+fn planned(plan: &Plan, name: &str) -> Status {
+    let entry = plan.get(name);
+    let mut status = Status::new(name, entry.map_or(Kind::Longrun, |entry| entry.kind));
+    if let Some(problem) = entry.and_then(|entry| entry.problem.clone()) {
+        status.state = State::Invalid;
+        status.reason = problem;
+    }
+    status
+}
+
+/// The names of all services: those in the plan, and those that have a directory below `run`.
+#[must_use]
+pub fn names(run: &Path, plan: &Plan) -> Vec<String> {
+    let bundles: BTreeSet<&str> = plan
+        .entries
+        .iter()
+        .filter(|entry| entry.kind == Kind::Bundle && entry.problem.is_none())
+        .map(|entry| entry.name.as_str())
+        .collect();
+    let mut names: Vec<String> = plan.entries.iter().map(|entry| entry.name.clone()).collect();
+    let directory = fs::read_dir(run.join("service")).into_iter().flatten().flatten();
+    names.extend(directory.filter_map(|entry| entry.file_name().into_string().ok()));
+    names.retain(|name| !bundles.contains(name.as_str()) && service::definition::valid_name(name));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Shows how services are.
+///
+/// # Errors
+/// If nothing is known of any service, or standard output cannot be written.
+pub fn run(places: &Places, wanted: &[String], json: bool) -> Result<Exit, Failure> {
+    let plan = Plan::read(&places.run);
+    let mut exit = Exit::Ok;
+    let selected = if wanted.is_empty() {
+        if plan.entries.is_empty() && !places.run.join("service").is_dir() {
+            let message = format!("nothing is supervised under {}", places.run.display());
+            return Err(Failure::new(Exit::NotSupervised, message));
+        }
+        names(&places.run, &plan)
+    } else {
+        let mut selected = Vec::new();
+        for name in wanted {
+            if plan.knows(&places.run, name) {
+                selected.extend(
+                    plan.members(name)
+                        .into_iter()
+                        .filter(|name| !selected.contains(name))
+                        .collect::<Vec<_>>(),
+                );
+            } else {
+                output::complain(&format!("svctl: {}", plan.no_such(name)));
+                exit = Exit::NoSuchService;
+            }
+        }
+        selected
+    };
+    let mut files = Files::new();
+    let rows: Vec<Row> = selected.iter().map(|name| files.row(&places.run, &plan, name)).collect();
+    let now = sys::clock::now();
+    let mut text = String::with_capacity(rows.len() * 96 + 96);
+    if json {
+        json::write(&mut text, &rows, now);
+    } else if !rows.is_empty() {
+        table::write(&mut text, &rows, now, output::colours());
+        if !wanted.is_empty() {
+            for row in &rows {
+                detail::write(&mut text, row, places, now);
+            }
+        }
+    }
+    output::print(&text)?;
+    if exit == Exit::Ok && !rows.iter().all(Row::good) {
+        exit = Exit::Failed;
+    }
+    Ok(exit)
+}
+
+/// When something was, as a time of day.
+fn at(now: Tick, tick: Tick) -> String {
+    output::time_of_day(sys::clock::wall().saturating_sub(now.since(tick)))
+}

@@ -1,0 +1,85 @@
+//! Everything about one service.
+
+use super::{Row, at};
+use crate::args::Places;
+use crate::compile::units::show;
+use crate::logs;
+use service::Tick;
+use service::definition::Definition;
+use std::fmt::Write;
+use std::fs;
+
+/// How many of its last log lines are shown.
+const LOG_LINES: usize = 5;
+
+/// Appends a paragraph.
+pub(super) fn write(text: &mut String, row: &Row, places: &Places, now: Tick) {
+    let status = &row.status;
+    let _ = writeln!(text, "\n{}: {}", status.name, headline(row, now));
+    let mut line = |key: &str, value: &str| {
+        if !value.is_empty() {
+            let mut lines = value.lines();
+            let _ = writeln!(text, "  {key:<12} {}", lines.next().unwrap_or_default());
+            for more in lines {
+                let _ = writeln!(text, "  {:<12} {more}", "");
+            }
+        }
+    };
+    let directory = places.run.join("service").join(&status.name);
+    let definition = fs::read_to_string(directory.join("definition")).unwrap_or_default();
+    if let Ok(definition) = Definition::decode(&definition) {
+        line("description", &definition.description);
+        line("command", &definition.command.join(" "));
+    }
+    line("reason", &status.reason);
+    line("want", status.want.word());
+    if let Some(started) = status.started {
+        line("started", &format!("{} ({} ago)", at(now, started), show(now.since(started))));
+    }
+    if let (Some(started), Some(ready)) =
+        (status.started, status.ready_since.filter(|_| status.has_readiness))
+    {
+        line("ready", &format!("{} (after {})", at(now, ready), show(ready.since(started))));
+    }
+    if status.restarts > 0 {
+        line("restarts", &status.restarts.to_string());
+    }
+    if let Some(exit) = status.last_exit {
+        let ago = status.last_exit_at.map(|tick| format!(" ({} ago)", show(now.since(tick))));
+        line("last exit", &format!("{exit}{}", ago.unwrap_or_default()));
+    }
+    if let Some(next) = status.next_start {
+        line("next start", &format!("in {}", show(next.since(now))));
+    }
+    if let Some(supervisor) = status.supervisor {
+        let gone = if row.unsupervised { ", which is gone" } else { "" };
+        line("supervisor", &format!("pid {supervisor}{gone}"));
+    } else if row.unsupervised {
+        line("supervisor", "none, though the service runs");
+    }
+    let lines = logs::tail(&places.logs, &status.name, LOG_LINES);
+    if !lines.is_empty() {
+        line("log", &format!("{}/{}/current", places.logs.display(), status.name));
+        for logged in lines {
+            let _ = writeln!(text, "    {logged}");
+        }
+    }
+}
+
+fn headline(row: &Row, now: Tick) -> String {
+    let status = &row.status;
+    let mut text = status.state.word().to_owned();
+    if row.ready() == Some(true) && status.has_readiness {
+        text.push_str(" and ready");
+    }
+    if let Some(pid) = status.pid {
+        let _ = write!(text, ", pid {pid}");
+    }
+    if status.since.0 != 0 {
+        let _ = write!(text, ", for {}", show(now.since(status.since)));
+    }
+    if row.unsupervised {
+        text.push_str(", unsupervised");
+    }
+    text
+}
