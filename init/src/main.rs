@@ -1,2 +1,5 @@
-//! Placeholder.
-fn main() {}
+//! `init`: the first process. See init(8).
+
+fn main() -> std::process::ExitCode {
+    init::run(std::env::args_os().skip(1))
+}

@@ -220,10 +220,9 @@ impl Graph {
             node.told_to_stop = false;
         }
         // Somebody spoke to the supervisor past us.
+        let stops = matches!(state, State::Down | State::Stopping | State::Finishing);
         match want {
-            Want::Down if !by_us && node.wanted && state != State::Failed && state != State::Done => {
-                self.stop(index);
-            }
+            Want::Down if !by_us && node.wanted && stops => self.stop(index),
             Want::Up if !going_down && !node.wanted && !by_us => node.wanted = true,
             Want::Up | Want::Down | Want::Once => {}
         }

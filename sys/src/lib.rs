@@ -8,6 +8,7 @@ pub mod clock;
 pub mod connection;
 pub mod fd;
 pub mod fs;
+pub mod net;
 pub mod pipe;
 pub mod poll;
 pub mod power;
@@ -15,3 +16,9 @@ pub mod process;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+
+/// What a system error means, as strerror(3) has it.
+#[must_use]
+pub fn errno_text(number: i32) -> &'static str {
+    nix::errno::Errno::from_raw(number).desc()
+}

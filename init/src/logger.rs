@@ -1,0 +1,89 @@
+//! The logger's process, and handing it the pipes.
+
+use crate::message::reason;
+use crate::runtime::Init;
+use service::graph::Index;
+use service::wire::LogCommand;
+use service::{Pid, Tick, WaitStatus};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// A logger that dies again within this time is started after it, not at once.
+const RESPAWN_DELAY: Duration = Duration::from_secs(1);
+
+/// The logger as init has it.
+#[derive(Default)]
+pub(crate) struct Logger {
+    pub(crate) pid: Option<Pid>,
+    channel: Option<OwnedFd>,
+    started: Option<Tick>,
+    pub(crate) restart_at: Option<Tick>,
+}
+
+impl Init {
+    /// Starts the logger, and hands it every pipe: what it had not written yet is still in them.
+    pub(crate) fn start_logger(&mut self) {
+        let now = sys::clock::now();
+        self.logger.restart_at = None;
+        self.logger.started = Some(now);
+        match self.spawn_logger() {
+            Ok((pid, channel)) => {
+                self.logger.pid = Some(pid);
+                self.logger.channel = Some(channel);
+                for index in 0..self.services.len() {
+                    self.hand_over_log(index);
+                }
+            }
+            Err(problem) => {
+                self.messages.error(&format!("unable to start the logger: {problem} (trying again)"));
+                self.logger.restart_at = Some(now.after(RESPAWN_DELAY));
+            }
+        }
+    }
+
+    fn spawn_logger(&self) -> Result<(Pid, OwnedFd), String> {
+        let (ours, theirs) = sys::socket::pair().map_err(|error| reason(&error))?;
+        let logs = self.options.logs.as_os_str();
+        let arguments = [OsStr::new("--logs"), logs, OsStr::new("--channel"), OsStr::new("3")];
+        let (output, error) = (std::io::stdout(), std::io::stderr());
+        let descriptors = [(output.as_fd(), 1), (error.as_fd(), 2), (theirs.as_fd(), 3)];
+        let pid = self.spawn_program("svlog", &arguments, &descriptors)?;
+        Ok((pid, ours))
+    }
+
+    /// Hands the read end of a service's pipe to the logger.
+    pub(crate) fn hand_over_log(&mut self, index: Index) {
+        let (Some(node), Some(service)) = (self.graph.nodes().get(index), self.services.get(index)) else {
+            return;
+        };
+        let (Some((reader, _)), Some(channel)) = (&service.log, &self.logger.channel) else { return };
+        let name = &node.entry.name;
+        let command = LogCommand::Keep { name, size: node.entry.log.size, keep: node.entry.log.keep };
+        let sent = sys::socket::send_patiently(channel, command.to_string().as_bytes(), Some(reader.as_fd()));
+        if let Err(error) = sent {
+            let text =
+                format!("{name}: unable to hand its log to the logger: {} (its lines wait)", reason(&error));
+            self.messages.error(&text);
+        }
+    }
+
+    pub(crate) fn logger_ended(&mut self, status: WaitStatus) {
+        let now = sys::clock::now();
+        self.logger.pid = None;
+        self.logger.channel = None;
+        if self.going.as_ref().is_some_and(crate::power::Going::logger_may_end) {
+            return;
+        }
+        let soon = self.logger.started.is_some_and(|started| now.since(started) < RESPAWN_DELAY);
+        self.logger.restart_at = Some(if soon { now.after(RESPAWN_DELAY) } else { now });
+        self.messages.warning(&format!("the logger ended with {status} (starting it again)"));
+    }
+
+    /// Has the logger write what it has and end. Our own ends are closed, so that it sees all of it.
+    pub(crate) fn finish_logger(&mut self) {
+        if let Some(channel) = &self.logger.channel {
+            let _ = sys::socket::send(channel, LogCommand::Finish.to_string().as_bytes(), None);
+        }
+    }
+}

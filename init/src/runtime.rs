@@ -1,0 +1,387 @@
+//! The loop: waits, reaps, and carries out what the graph says.
+
+use crate::Role;
+use crate::arguments::Options;
+use crate::control::Clients;
+use crate::logger::Logger;
+use crate::message::{Level, Messages, reason};
+use crate::power::Going;
+use crate::services::Service;
+use service::definition::Kind;
+use service::graph::{Graph, Index, Obstacle, Step};
+use service::status::State;
+use service::wire::Power;
+use service::{Pid, Signal, Tick, WaitStatus};
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+use std::time::Duration;
+use sys::poll::{Poller, Ready};
+use sys::signals::Signals;
+use sys::spawn::{Spawn, spawn};
+
+const SIGNALS: u64 = 0;
+const LISTENER: u64 = 1;
+pub(crate) const SERVICES: u64 = 1 << 32;
+pub(crate) const CLIENTS: u64 = 1 << 33;
+
+/// How long the compiler may take for all definitions.
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Everything that init knows.
+pub(crate) struct Init {
+    pub(crate) role: Role,
+    pub(crate) options: Options,
+    pub(crate) messages: Messages,
+    pub(crate) poller: Poller,
+    signals: Signals,
+    null: OwnedFd,
+    pub(crate) graph: Graph,
+    pub(crate) services: Vec<Service>,
+    pub(crate) logger: Logger,
+    pub(crate) clients: Clients,
+    compiler: Option<(Pid, Tick)>,
+    /// The boot has not been told to be over.
+    booting: bool,
+    began: Tick,
+    pub(crate) going: Option<Going>,
+    /// What to do once the compiler is through: it was asked for before there was a plan.
+    pub(crate) end: Option<ExitCode>,
+}
+
+/// Takes the signals that init answers to, and blocks them from now on.
+pub(crate) fn block_signals() -> io::Result<Signals> {
+    Signals::block(&[
+        Signal::CHLD,
+        Signal::HUP,
+        Signal::INT,
+        Signal::TERM,
+        Signal::USR1,
+        Signal::USR2,
+        Signal::PWR,
+    ])
+}
+
+impl Init {
+    /// Opens what events come from, and begins to compile the definitions.
+    pub(crate) fn new(
+        role: Role,
+        options: Options,
+        mut messages: Messages,
+        signals: Signals,
+    ) -> Result<Init, String> {
+        let plain = |error: io::Error| format!("unable to begin: {}", reason(&error));
+        if role == Role::Subreaper {
+            sys::process::become_subreaper().map_err(plain)?;
+        }
+        let poller = Poller::new().map_err(plain)?;
+        poller.add(&signals, SIGNALS).map_err(plain)?;
+        let state = options.run.join("init");
+        if let Err(error) = std::fs::create_dir_all(&state) {
+            messages.error(&format!(
+                "unable to make {}: {} (going on without)",
+                state.display(),
+                reason(&error)
+            ));
+        }
+        let listener = sys::socket::listen_at(&state.join("control"));
+        if let Err(error) = &listener {
+            let place = state.display();
+            messages
+                .error(&format!("unable to listen at {place}/control: {} (going on without)", reason(error)));
+        }
+        let listener = listener.ok();
+        if let Some(listener) = &listener {
+            poller.add(listener, LISTENER).map_err(plain)?;
+        }
+        let null = std::fs::File::options().read(true).write(true).open("/dev/null").map_err(plain)?.into();
+        let mut init = Init {
+            role,
+            options,
+            messages,
+            poller,
+            signals,
+            null,
+            graph: Graph::default(),
+            services: Vec::new(),
+            logger: Logger::default(),
+            clients: Clients::new(listener),
+            compiler: None,
+            booting: true,
+            began: sys::clock::now(),
+            going: None,
+            end: None,
+        };
+        init.start_logger();
+        init.compile();
+        Ok(init)
+    }
+
+    /// Runs until the end.
+    pub(crate) fn run(mut self) -> Result<ExitCode, String> {
+        let mut ready = [Ready::default(); 64];
+        loop {
+            self.carry_out();
+            self.advance_shutdown();
+            if let Some(code) = self.end {
+                return Ok(code);
+            }
+            let count = match self.poller.wait(&mut ready, self.deadline()) {
+                Ok(count) => count,
+                // Cannot happen with a valid set; PID 1 goes on all the same.
+                Err(error) => {
+                    self.messages.error(&format!("unable to wait: {}", reason(&error)));
+                    0
+                }
+            };
+            for event in ready.iter().take(count) {
+                self.dispatch(event);
+            }
+            self.pass_time();
+        }
+    }
+
+    fn dispatch(&mut self, ready: &Ready) {
+        match ready.token {
+            SIGNALS => self.read_signals(),
+            LISTENER => self.clients.accept(&self.poller),
+            token if token >= CLIENTS => self.read_client(token),
+            token => {
+                if let Ok(index) = usize::try_from(token.wrapping_sub(SERVICES)) {
+                    self.read_channel(index, ready.writable);
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Tick> {
+        let compiler = self.compiler.map(|(_, deadline)| deadline);
+        let going = self.going.as_ref().and_then(Going::deadline);
+        let services = self.services.iter().filter_map(|service| service.restart_at).min();
+        [compiler, going, services, self.logger.restart_at].into_iter().flatten().min()
+    }
+
+    fn pass_time(&mut self) {
+        let now = sys::clock::now();
+        if let Some((pid, _)) = self.compiler.filter(|(_, deadline)| *deadline <= now) {
+            self.messages.error("compiling the definitions takes too long (killing the compiler)");
+            let _ = sys::process::signal(pid, Signal::KILL);
+            self.compiler = Some((pid, now.after(COMPILE_TIMEOUT)));
+        }
+        if self.logger.restart_at.is_some_and(|at| at <= now) {
+            self.start_logger();
+        }
+        for index in 0..self.services.len() {
+            let due =
+                self.services.get(index).and_then(|service| service.restart_at).is_some_and(|at| at <= now);
+            if due {
+                self.start_supervisor(index);
+            }
+        }
+    }
+
+    /// Does all that the graph has to have done now.
+    fn carry_out(&mut self) {
+        while let Some(step) = self.graph.step() {
+            match step {
+                Step::Launch(index) => self.launch(index),
+                Step::Stop(index) => self.tell(index, service::wire::Command::Stop),
+                Step::Halt(index) => self.tell(index, service::wire::Command::Halt),
+                Step::Publish(index) => self.publish(index),
+            }
+        }
+        if self.booting && self.compiler.is_none() && self.graph.settled() {
+            self.booting = false;
+            self.tell_boot();
+        }
+    }
+
+    /// The last line of the boot.
+    fn tell_boot(&mut self) {
+        let (mut up, mut all) = (0, 0);
+        for (index, node) in self.graph.nodes().iter().enumerate() {
+            if self.graph.wanted(index) && node.entry.kind != Kind::Bundle {
+                all += 1;
+                up += u32::from(node.state.good());
+            }
+        }
+        let took = sys::clock::now().since(self.began).as_millis();
+        self.messages.info(&format!("startup complete: {up} of {all} services up ({took} ms)"));
+    }
+
+    // --- processes ---
+
+    /// Starts one of our own programs.
+    pub(crate) fn spawn_program(
+        &self,
+        name: &str,
+        arguments: &[&OsStr],
+        descriptors: &[(std::os::fd::BorrowedFd<'_>, i32)],
+    ) -> Result<Pid, String> {
+        let file = self.options.programs.join(name);
+        let to_c =
+            |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| "a NUL byte in an argument".to_owned());
+        let program = to_c(file.as_os_str())?;
+        let mut words = vec![to_c(OsStr::new(name))?];
+        for argument in arguments {
+            words.push(to_c(argument)?);
+        }
+        let mut all = vec![(self.null.as_fd(), 0)];
+        all.extend_from_slice(descriptors);
+        let path = c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
+        let child = spawn(&Spawn {
+            program: &program,
+            arguments: &words,
+            environment: std::slice::from_ref(&path),
+            directory: Some(c"/"),
+            descriptors: &all,
+            session: true,
+        });
+        child.map(|child| child.pid).map_err(|problem| format!("{problem} ({})", file.display()))
+    }
+
+    fn compile(&mut self) {
+        let (output, error) = (io::stdout(), io::stderr());
+        let services = self.options.services.clone();
+        let run = self.options.run.clone();
+        let arguments = ["compile", "--services"].map(OsStr::new);
+        let arguments =
+            [&arguments[..], &[services.as_os_str(), OsStr::new("--run"), run.as_os_str()]].concat();
+        // The one of a run before this one must not be taken for the new one.
+        let _ = std::fs::remove_file(run.join("init/plan"));
+        match self.spawn_program("svctl", &arguments, &[(output.as_fd(), 1), (error.as_fd(), 2)]) {
+            Ok(pid) => self.compiler = Some((pid, sys::clock::now().after(COMPILE_TIMEOUT))),
+            Err(problem) => self.messages.error(&format!("unable to compile the definitions: {problem}")),
+        }
+    }
+
+    /// The plan is there, or never will be.
+    fn compiled(&mut self, status: WaitStatus) {
+        self.compiler = None;
+        let file = self.options.run.join("init/plan");
+        let plan = std::fs::read_to_string(&file).map_err(|error| reason(&error)).and_then(|text| {
+            service::plan::decode(&text).ok_or_else(|| "it was written by another version".to_owned())
+        });
+        match plan {
+            Ok(entries) => self.begin_services(entries),
+            Err(problem) => {
+                let file = file.display();
+                self.messages.error(&format!(
+                    "no services: unable to read {file}: {problem} (the compiler ended with {status})"
+                ));
+            }
+        }
+    }
+
+    fn begin_services(&mut self, entries: Vec<service::plan::Entry>) {
+        let count = entries.len();
+        self.graph = Graph::new(entries);
+        for index in 0..count {
+            let service = self.new_service(index);
+            self.services.push(service);
+            self.hand_over_log(index);
+        }
+        if self.going.is_some() {
+            self.graph.shut_down();
+            return;
+        }
+        let bundle = self.options.bundle.clone().unwrap_or_else(|| "default".to_owned());
+        match (self.graph.find(&bundle), &self.options.bundle) {
+            (Some(index), _) => self.graph.start(index),
+            (None, None) => self.start_everything(),
+            (None, Some(_)) => {
+                self.messages.error(&format!("there is no service {bundle} to start (starting all)"));
+                self.start_everything();
+            }
+        }
+    }
+
+    /// The default bundle of a tree that names none.
+    fn start_everything(&mut self) {
+        for index in 0..self.services.len() {
+            let node = self.graph.nodes().get(index);
+            if node.is_some_and(|node| node.entry.autostart && node.entry.kind != Kind::Bundle) {
+                self.graph.start(index);
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some((pid, status)) = sys::process::reap() {
+            if self.compiler.is_some_and(|(compiler, _)| compiler == pid) {
+                self.compiled(status);
+            } else if self.logger.pid == Some(pid) {
+                self.logger_ended(status);
+            } else if self.going.as_mut().is_some_and(|going| going.unmounter_ended(pid)) {
+                // Going down looks at it by itself.
+            } else if let Some(index) = self.services.iter().position(|service| service.is_supervisor(pid)) {
+                self.supervisor_ended(index, status);
+            } else if let Some(index) = self.services.iter().position(|service| service.main == Some(pid)) {
+                self.main_process_ended(index, pid, status);
+            }
+            // Anything else is an orphan, which only had to be reaped.
+        }
+    }
+
+    fn read_signals(&mut self) {
+        while let Ok(Some((signal, sender))) = self.signals.next() {
+            let by = sender.map_or_else(|| "the kernel".to_owned(), |pid| format!("process {pid}"));
+            let power = match signal {
+                Signal::CHLD => {
+                    self.reap();
+                    continue;
+                }
+                Signal::INT | Signal::TERM if self.role == Role::Machine => Power::Reboot,
+                Signal::USR1 => Power::Halt,
+                Signal::INT | Signal::TERM | Signal::USR2 | Signal::PWR => Power::PowerOff,
+                _ => continue,
+            };
+            self.go_down(power, &format!("signal {signal} from {by}"));
+        }
+    }
+
+    // --- telling ---
+
+    /// Writes the status of a service that has no supervisor to do so, and tells whoever listens.
+    fn publish(&mut self, index: Index) {
+        let Some(node) = self.graph.nodes().get(index) else { return };
+        let name_of =
+            |other: Index| self.graph.nodes().get(other).map_or("?", |node| node.entry.name.as_str());
+        let reason = match (&node.entry.problem, node.obstacle) {
+            (Some(problem), _) => problem.clone(),
+            (None, Obstacle::Waits(other)) => format!("waiting for {}", name_of(other)),
+            (None, Obstacle::Requires(other)) if node.entry.kind == Kind::Bundle => {
+                format!("{} is not up", name_of(other))
+            }
+            (None, Obstacle::Requires(other)) => format!("requires {}, which is not up", name_of(other)),
+            (None, Obstacle::None) => String::new(),
+        };
+        let wanted = self.graph.wanted(index);
+        let (name, state, kind) = (node.entry.name.clone(), node.state, node.entry.kind);
+        self.write_status(index, &name, kind, state, wanted, &reason);
+        self.announce(index, state, &reason);
+    }
+
+    /// Tells the clients and, if it matters, the console.
+    pub(crate) fn announce(&mut self, index: Index, state: State, reason: &str) {
+        let Some(node) = self.graph.nodes().get(index) else { return };
+        let name = node.entry.name.clone();
+        let level = match state {
+            State::Failed | State::Invalid => Level::Warning,
+            State::Up | State::Done | State::Skipped | State::Backoff => Level::Info,
+            State::Down | State::Blocked | State::Starting | State::Stopping | State::Finishing => {
+                Level::Debug
+            }
+        };
+        let why = if reason.is_empty() { String::new() } else { format!(": {}", reason.replace('\n', "; ")) };
+        let news =
+            self.services.get_mut(index).is_none_or(|service| service.told.replace(state) != Some(state));
+        if news {
+            self.messages.say(level, &format!("{name}: {}{why}", state.word()));
+        }
+        let line = self.report_line(index);
+        self.clients.broadcast(&format!("{line}\n"));
+    }
+}

@@ -1,0 +1,67 @@
+//! Taking over a service that a supervisor before this one left behind.
+
+use crate::supervisor::{ADOPTED, Supervisor};
+use service::machine::Event;
+use service::status::{State, Status, Want};
+use service::{Tick, WaitStatus};
+use std::time::Duration;
+
+/// How long init may take to tell how an adopted process ended, after it has.
+const STATUS_WAIT: Duration = Duration::from_secs(2);
+
+impl Supervisor {
+    /// Reads what the last supervisor wrote, and takes over the process if it still is that one.
+    pub(crate) fn adopt(&mut self) {
+        let Some(old) =
+            std::fs::read_to_string(&self.status_path).ok().and_then(|text| Status::decode(&text))
+        else {
+            return;
+        };
+        let Some(pid) = old.pid.filter(|_| old.state != State::Skipped) else { return };
+        let now = sys::clock::now();
+        let lives =
+            sys::process::start_time(pid).is_some_and(|(start, zombie)| start == old.pid_start && !zombie);
+        let watched = lives.then(|| sys::process::open(pid).ok()).flatten();
+        // It may have died and its number been given away between the two looks.
+        let lives = sys::process::start_time(pid).is_some_and(|(start, _)| start == old.pid_start);
+        let started = old.started.unwrap_or(now);
+        self.machine.adopt(now, pid, old.want, started, old.ready_since, old.restarts.saturating_add(1));
+        self.pid_start = old.pid_start;
+        self.last_pid = Some(pid);
+        match watched.filter(|_| lives) {
+            Some(descriptor) => {
+                self.say(&format!("notice: adopted process {pid}"));
+                let _ = self.poller.add(&descriptor, ADOPTED);
+                self.adopted = Some(descriptor);
+            }
+            None => self.adopted_gone(now),
+        }
+        if old.want == Want::Down || old.state == State::Stopping {
+            self.queue.push_back(Event::Stop);
+            if old.want != Want::Down {
+                self.queue.push_back(Event::Start);
+            }
+        }
+        self.probe_wanted = self.machine.awaits_probe();
+        self.dirty = true;
+    }
+
+    /// The adopted process has ended. Init is its parent, has reaped it, and will tell how it ended.
+    pub(crate) fn adopted_gone(&mut self, now: Tick) {
+        if let Some(descriptor) = self.adopted.take() {
+            let _ = self.poller.remove(&descriptor);
+        }
+        let wait = if self.channel.is_some() { STATUS_WAIT } else { Duration::ZERO };
+        self.adopted_deadline = Some(now.after(wait));
+    }
+
+    /// Nobody could tell how it ended.
+    pub(crate) fn give_up_waiting_for_status(&mut self, now: Tick) {
+        if self.adopted_deadline.is_some_and(|deadline| deadline <= now) {
+            self.adopted_deadline = None;
+            if let Some(pid) = self.machine.pid() {
+                self.queue.push_back(Event::Died(pid, WaitStatus::Unknown));
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Starting the service's programs: the main process, the finish script, the readiness command.
+
+use service::definition::{Definition, EnvironmentLayer};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use sys::spawn::{Child, Spawn, spawn};
+
+/// What every service's environment begins with.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What may be put around a program.
+pub(crate) struct Surroundings<'a> {
+    /// Where its standard input comes from.
+    pub(crate) null: BorrowedFd<'a>,
+    /// A descriptor it gets besides the standard ones.
+    pub(crate) extra: Option<(BorrowedFd<'a>, i32)>,
+}
+
+/// Starts `command` as the definition says; the problem is told in words.
+pub(crate) fn start(
+    definition: &Definition,
+    command: &[String],
+    surroundings: &Surroundings<'_>,
+) -> Result<Child, String> {
+    let environment = environment(definition)?;
+    let name = command.first().ok_or("there is no command")?;
+    let directory = Path::new(&definition.working_directory);
+    let program = find(name, directory, environment.get("PATH").map_or(PATH, String::as_str))?;
+    let strings = |words: &mut dyn Iterator<Item = String>| -> Result<Vec<CString>, String> {
+        words.map(|word| CString::new(word).map_err(|_| "a NUL byte in an argument".to_owned())).collect()
+    };
+    let arguments = strings(&mut command.iter().cloned())?;
+    let pairs = strings(&mut environment.iter().map(|(key, value)| format!("{key}={value}")))?;
+    let file = c_path(&program)?;
+    let working_directory = c_path(directory)?;
+    let (output, error) = (io::stdout(), io::stderr());
+    let mut descriptors = vec![(surroundings.null, 0), (output.as_fd(), 1), (error.as_fd(), 2)];
+    descriptors.extend(surroundings.extra);
+    spawn(&Spawn {
+        program: &file,
+        arguments: &arguments,
+        environment: &pairs,
+        directory: Some(&working_directory),
+        descriptors: &descriptors,
+        session: true,
+    })
+    .map_err(|problem| match problem.step {
+        sys::spawn::Step::Execute => {
+            format!("unable to execute {}: {}", program.display(), problem.errno.desc())
+        }
+        sys::spawn::Step::Directory => {
+            format!("unable to enter {}: {}", directory.display(), problem.errno.desc())
+        }
+        sys::spawn::Step::Clone | sys::spawn::Step::Session | sys::spawn::Step::Descriptors => {
+            problem.to_string()
+        }
+    })
+}
+
+fn c_path(path: &Path) -> Result<CString, String> {
+    CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| "a NUL byte in a path".to_owned())
+}
+
+/// The environment: the path, then each layer over what was before it.
+pub(crate) fn environment(definition: &Definition) -> Result<BTreeMap<String, String>, String> {
+    let mut variables = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
+    for layer in &definition.environment {
+        match layer {
+            EnvironmentLayer::Set { key, value } => {
+                variables.insert(key.clone(), value.clone());
+            }
+            EnvironmentLayer::File { path, optional } => match std::fs::read_to_string(path) {
+                Ok(text) => variables.extend(parse_environment(path, &text)?),
+                Err(error) if *optional && error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    return Err(format!("unable to read environment file {path}: {}", reason(&error)));
+                }
+            },
+        }
+    }
+    Ok(variables)
+}
+
+/// `KEY=VALUE` lines as in /etc/default: blank lines and comments are passed over, `export` is allowed, and
+/// a value may stand in quotes. Nothing is expanded: this is no shell.
+fn parse_environment(path: &str, text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut variables = Vec::new();
+    for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line.trim())) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let Some((key, value)) = line.split_once('=') else {
+            return Err(format!("{path}:{number}: not of the form KEY=VALUE"));
+        };
+        let key = key.trim_end();
+        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            return Err(format!("{path}:{number}: \"{key}\" cannot name a variable"));
+        }
+        variables.push((key.to_owned(), unquote(value.trim()).to_owned()));
+    }
+    Ok(variables)
+}
+
+fn unquote(value: &str) -> &str {
+    ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
+}
+
+/// The file that a command's first word means: itself if it has a slash, else the first executable of that
+/// name on the path.
+pub(crate) fn find(name: &str, directory: &Path, path: &str) -> Result<PathBuf, String> {
+    if name.contains('/') {
+        // A relative one is seen from where the program starts.
+        return Ok(directory.join(name));
+    }
+    let executable = |file: &Metadata| file.is_file() && file.permissions().mode() & 0o111 != 0;
+    path.split(':')
+        .map(|directory| Path::new(directory).join(name))
+        .find(|candidate| candidate.metadata().is_ok_and(|file| executable(&file)))
+        .ok_or_else(|| format!("unable to find program \"{name}\" in PATH ({path})"))
+}
+
+/// The reason of a system error in words, without its number.
+pub(crate) fn reason(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |number| sys::errno_text(number).to_owned())
+}
+
+/// `/dev/null`, or, where there is none, a pipe at its end.
+pub(crate) fn open_null() -> io::Result<OwnedFd> {
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map(OwnedFd::from)
+        .or_else(|_| Ok(sys::pipe::pair()?.0))
+}
+
+/// The finish script of a service directory.
+pub(crate) const FINISH: &CStr = c"./finish";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_files_are_read_as_people_write_them() {
+        let text = "# comment\n\nA=1\nexport B=two words\n C = \"quoted #\" \nD='single'\nE=\nA=2\n";
+        let pairs = parse_environment("f", text).unwrap();
+        let expected =
+            [("A", "1"), ("B", "two words"), ("C", "quoted #"), ("D", "single"), ("E", ""), ("A", "2")];
+        assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert_eq!(parse_environment("f", "\nbogus").unwrap_err(), "f:2: not of the form KEY=VALUE");
+        assert!(parse_environment("f", "a-b=1").unwrap_err().contains("cannot name a variable"));
+    }
+
+    #[test]
+    fn later_layers_win_and_a_missing_file_may_be_optional() {
+        let mut definition = Definition::new("x", "/");
+        definition.environment = vec![
+            EnvironmentLayer::Set { key: "A".to_owned(), value: "1".to_owned() },
+            EnvironmentLayer::Set { key: "A".to_owned(), value: "2".to_owned() },
+            EnvironmentLayer::File { path: "/nonexistent".to_owned(), optional: true },
+        ];
+        assert_eq!(environment(&definition).unwrap().get("A").map(String::as_str), Some("2"));
+        definition.environment =
+            vec![EnvironmentLayer::File { path: "/nonexistent".to_owned(), optional: false }];
+        let problem = environment(&definition).unwrap_err();
+        assert_eq!(problem, "unable to read environment file /nonexistent: No such file or directory");
+    }
+
+    #[test]
+    fn a_program_is_looked_for_on_the_path() {
+        assert!(find("sh", Path::new("/"), PATH).is_ok());
+        assert_eq!(find("./run", Path::new("/d"), PATH).unwrap(), Path::new("/d/./run"));
+        assert!(find("no-such-program", Path::new("/"), "/bin").unwrap_err().contains("in PATH (/bin)"));
+    }
+}

@@ -1,0 +1,51 @@
+//! The supervisor of one service: an executor around [`service::machine::Machine`].
+//!
+//! It waits for signals, its channel to init, its control socket, the readiness pipe and the machine's
+//! deadline; hands each to the machine as an event; and performs the actions that come back. Whatever it
+//! has to remember over its own death stands in the service's status file.
+
+mod adopt;
+mod arguments;
+mod clients;
+mod conditions;
+mod launch;
+mod narrate;
+mod publish;
+mod supervisor;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Usage errors exit so, as in the other programs of the suite.
+const EXIT_USAGE: u8 = 100;
+/// What the system refused ends so.
+const EXIT_SYSTEM: u8 = 111;
+
+/// Runs the program, and returns its exit status.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let options = match arguments::parse(arguments) {
+        Ok(arguments::Parsed::Run(options)) => options,
+        Ok(arguments::Parsed::Print(text)) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => {
+            say(&format!("supervise: fatal: {problem}"));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    sys::fd::open_standard();
+    match supervisor::Supervisor::new(&options).and_then(supervisor::Supervisor::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            say(&format!("supervise {}: fatal: {problem}", options.name));
+            ExitCode::from(EXIT_SYSTEM)
+        }
+    }
+}
+
+/// Writes a line to standard error, which is the service's log. Whether that works is not our concern.
+fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}

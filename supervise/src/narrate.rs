@@ -1,0 +1,80 @@
+//! What the supervisor tells in the service's log, and the reason it gives in the status.
+
+use service::machine::{Machine, Reason};
+use service::status::{State, Want};
+use service::{Tick, WaitStatus};
+use std::time::Duration;
+
+/// A time span as people read it.
+pub(crate) fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..=59 => format!("{seconds}.{} s", duration.subsec_millis() / 100),
+        60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..=86_399 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+/// What happens next, for the end of a message.
+fn next(machine: &Machine, now: Tick) -> String {
+    match machine.state() {
+        State::Backoff => {
+            let wait = machine.next_start().map_or(Duration::ZERO, |at| at.since(now));
+            if wait.is_zero() {
+                "restarting at once".to_owned()
+            } else {
+                format!("restarting in {}", span(wait))
+            }
+        }
+        State::Starting | State::Up => "restarting at once".to_owned(),
+        State::Failed => "giving up".to_owned(),
+        State::Finishing => "running its finish script".to_owned(),
+        State::Down | State::Blocked | State::Stopping | State::Done | State::Skipped | State::Invalid => {
+            "leaving it down".to_owned()
+        }
+    }
+}
+
+/// The line for a death that nobody asked for; none for one that was.
+pub(crate) fn death(machine: &Machine, status: WaitStatus, uptime: Duration, now: Tick) -> Option<String> {
+    if machine.want() == Want::Down || machine.state() == State::Done {
+        return None;
+    }
+    Some(format!("warning: ended with {status} after {} ({})", span(uptime), next(machine, now)))
+}
+
+/// The line for a start that failed.
+pub(crate) fn spawn_failure(machine: &Machine, problem: &str, now: Tick) -> String {
+    format!("warning: {problem} ({})", next(machine, now))
+}
+
+/// The reason in the status file. `problem` is that of the last failed start.
+pub(crate) fn reason(machine: &Machine, problem: &str) -> String {
+    let last = || machine.last_exit().map(|(status, _)| format!("ended with {status}")).unwrap_or_default();
+    match machine.reason() {
+        Reason::None => String::new(),
+        Reason::SpawnFailed => problem.to_owned(),
+        Reason::Died => last(),
+        Reason::GaveUp => format!("gave up after too many deaths, the last {}", last()),
+        Reason::Permanent => format!("its finish script declared a permanent failure after it {}", last()),
+        Reason::TimedOut => "took too long".to_owned(),
+        Reason::Overdue => "takes longer to become ready than it should".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_short_at_every_length() {
+        for (seconds, text) in
+            [(0.25, "250 ms"), (12.34, "12.3 s"), (125.0, "2 min 5 s"), (7260.0, "2 h 1 min")]
+        {
+            assert_eq!(span(Duration::from_secs_f64(seconds)), text);
+        }
+        assert_eq!(span(Duration::from_secs(90_000)), "1 d 1 h");
+    }
+}

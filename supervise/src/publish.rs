@@ -1,0 +1,81 @@
+//! Telling where the service stands: first on disk, then to init and to whoever listens.
+
+use crate::narrate;
+use crate::supervisor::{CHANNEL, Supervisor};
+use service::Pid;
+use service::status::{State, Status};
+use service::wire::Report;
+
+impl Supervisor {
+    /// Writes the status file, then sends the report.
+    pub(crate) fn publish(&mut self) {
+        let status = self.status();
+        if let Err(error) = sys::fs::replace(&self.status_path, status.encode().as_bytes(), 0o644) {
+            let path = self.status_path.display();
+            let reason = crate::launch::reason(&error);
+            self.say(&format!("warning: unable to write {path}: {reason} (going on without)"));
+        }
+        self.report_pending = true;
+        self.send_report();
+        let line = self.report_line();
+        self.clients.broadcast(&format!("{line}\n"));
+    }
+
+    /// The status as it is now.
+    pub(crate) fn status(&self) -> Status {
+        let machine = &self.machine;
+        let (last_exit, last_exit_at) = machine.last_exit().unzip();
+        Status {
+            kind: self.definition.kind,
+            state: self.state(),
+            want: machine.want(),
+            has_readiness: self.definition.ready.method != service::definition::ReadyMethod::Immediate,
+            pid: machine.pid(),
+            pid_start: self.pid_start,
+            supervisor: Pid::new(sys::process::own()),
+            since: machine.since(),
+            started: machine.started(),
+            ready_since: machine.ready_since(),
+            restarts: machine.starts().saturating_sub(1),
+            last_exit,
+            last_exit_at,
+            next_start: machine.next_start(),
+            reason: self.reason(),
+            ..Status::new(&self.definition.name, self.definition.kind)
+        }
+    }
+
+    /// Where the service stands, skipped included, of which the machine knows nothing.
+    pub(crate) fn state(&self) -> State {
+        if self.skipped.is_some() { State::Skipped } else { self.machine.state() }
+    }
+
+    fn reason(&self) -> String {
+        self.skipped.clone().unwrap_or_else(|| narrate::reason(&self.machine, &self.problem))
+    }
+
+    /// The report as a line without its newline.
+    pub(crate) fn report_line(&self) -> String {
+        let reason = self.reason().replace(['\n', '\r'], " ");
+        let report = Report {
+            name: &self.definition.name,
+            state: self.state(),
+            want: self.machine.want(),
+            overdue: self.machine.overdue(),
+            pid: self.machine.pid(),
+            starts: self.machine.starts(),
+            reason: &reason,
+        };
+        report.to_string()
+    }
+
+    /// Sends the report to init. If init does not keep up, the newest one is sent once it does.
+    pub(crate) fn send_report(&mut self) {
+        let Some(channel) = self.channel.as_ref().filter(|_| self.report_pending) else { return };
+        let sent = sys::socket::send(channel, self.report_line().as_bytes(), None);
+        let full = matches!(&sent, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
+        // Init being gone is noticed by reading.
+        self.report_pending = full;
+        let _ = self.poller.modify(channel, CHANNEL, true, full);
+    }
+}
