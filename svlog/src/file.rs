@@ -6,6 +6,7 @@
 
 use crate::report::Trouble;
 use crate::rotate::{self, Archive};
+use crate::stamp;
 use nix::errno::Errno;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -228,14 +229,24 @@ pub fn archives(directory: &Path) -> Result<Vec<Archive>, Trouble> {
     Ok(archives)
 }
 
-/// The length of a file, and whether its last line lacks a newline.
+/// The length of a file, and whether its last line lacks a newline. A stamp without a line, which a kill within a write
+/// can leave, is removed.
 fn ending(file: &File) -> io::Result<(u64, bool)> {
     let length = file.metadata()?.len();
-    let mut last = *b"\n";
-    if let Some(at) = length.checked_sub(1) {
-        file.read_exact_at(&mut last, at)?;
+    // A newline and a stamp.
+    let mut tail = [b'\n'; 29];
+    let most = u64::try_from(tail.len()).unwrap_or(0).min(length);
+    let from = tail.len() - usize::try_from(most).unwrap_or(0);
+    if let Some(into) = tail.get_mut(from..) {
+        file.read_exact_at(into, length - most)?;
     }
-    Ok((length, last != *b"\n"))
+    let last = tail.rsplit(|byte| *byte == b'\n').next().unwrap_or(&[]);
+    if last.is_empty() || !stamp::is_beginning(last) {
+        return Ok((length, !last.is_empty()));
+    }
+    let length = length - u64::try_from(last.len()).unwrap_or(0);
+    file.set_len(length)?;
+    Ok((length, false))
 }
 
 fn is_full(error: &io::Error) -> bool {

@@ -258,3 +258,91 @@ struct Batch {
     tail: bool,
     now: Tick,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    struct Bench {
+        directory: PathBuf,
+        write: File,
+        log: Log,
+        desk: Desk,
+    }
+
+    impl Bench {
+        fn new(name: &str) -> Bench {
+            let directory = std::env::temp_dir().join(format!("svlog-{}-{name}", std::process::id()));
+            let (read, write) = sys::pipe::pair().unwrap();
+            let log = Log::new(read, directory.clone(), 4096, 3).unwrap();
+            Bench { directory, write: File::from(write), log, desk: Desk::new().unwrap() }
+        }
+
+        fn says(&mut self, text: &[u8]) -> Turn {
+            self.write.write_all(text).unwrap();
+            self.log.serve(&mut self.desk, false)
+        }
+
+        /// What the file holds, without stamps.
+        fn texts(&self) -> Vec<String> {
+            let text = std::fs::read_to_string(self.directory.join("current")).unwrap();
+            text.split_inclusive('\n').map(|line| line[28.min(line.len())..].to_owned()).collect()
+        }
+    }
+
+    impl Drop for Bench {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+
+    #[test]
+    fn what_follows_an_unfinished_line_after_a_while_is_another_line() {
+        let mut bench = Bench::new("stale");
+        assert_eq!(bench.says(b"login: "), Turn::Served);
+        assert_eq!(bench.says(b"root"), Turn::Served);
+        assert_eq!(bench.texts(), ["login: root"]);
+        bench.log.open_since = Tick(0);
+        bench.says(b"service starts\n");
+        assert_eq!(bench.texts(), ["login: root\n", "service starts\n"]);
+    }
+
+    #[test]
+    fn an_unfinished_line_behind_whole_ones_is_taken_only_if_nothing_follows() {
+        let mut bench = Bench::new("tail");
+        // More than one batch: the cut through a line is not its end.
+        let text = "a line of some length\n".repeat(2900);
+        bench.log.limit(1 << 20, 3);
+        bench.write.write_all(text.as_bytes()).unwrap();
+        bench.says(b"rest");
+        while bench.log.serve(&mut bench.desk, false) != Turn::Idle {}
+        assert_eq!(bench.texts().concat(), text + "rest");
+    }
+
+    #[test]
+    fn an_open_line_is_never_cut_by_a_rotation() {
+        let mut bench = Bench::new("rotation");
+        bench.says(&[b'x'; 4200]);
+        bench.says(&[b'y'; 100]);
+        assert_eq!(bench.texts().len(), 1);
+        bench.says(b"\nnext\n");
+        while bench.log.serve(&mut bench.desk, false) != Turn::Idle {}
+        assert_eq!(bench.texts(), ["next\n"]);
+    }
+
+    #[test]
+    fn relief_drops_whole_lines_only_from_a_pipe_that_is_nearly_full() {
+        let mut bench = Bench::new("relief");
+        bench.write.write_all(&b"a line of some length\n".repeat(2000)).unwrap();
+        assert!(!bench.log.relieve(&mut bench.desk), "two thirds full");
+        bench.write.write_all(&b"a line of some length\n".repeat(300)).unwrap();
+        assert!(bench.log.relieve(&mut bench.desk));
+        assert_eq!((bench.log.lost_lines, bench.log.lost_bytes), (575, 575 * 22));
+        bench.log.incident = Some("No space left on device".to_owned());
+        bench.log.limit(1 << 20, 3);
+        bench.log.serve(&mut bench.desk, false);
+        assert_eq!(bench.texts()[0], "svlog: lost 575 lines (12650 bytes): No space left on device\n");
+        assert_eq!(bench.texts().len(), 1 + 2300 - 575);
+    }
+}

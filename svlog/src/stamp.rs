@@ -74,6 +74,13 @@ impl Stamper {
     }
 }
 
+/// Whether `text` is a stamp or the beginning of one, and nothing else.
+#[must_use]
+pub fn is_beginning(text: &[u8]) -> bool {
+    let alike = |(byte, form): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    text.len() <= BLANK.len() && text.iter().zip(&BLANK).all(alike)
+}
+
 /// Writes `value` in decimal, `width` digits wide, at `at`.
 pub(crate) fn put(text: &mut [u8], at: usize, width: usize, mut value: u64) {
     let Some(field) = text.get_mut(at..at + width) else { return };
@@ -154,6 +161,17 @@ mod tests {
             if month > 12 {
                 (year, month) = (year + 1, 1);
             }
+        }
+    }
+
+    #[test]
+    fn every_beginning_of_a_stamp_is_recognised_and_nothing_else() {
+        let stamp = b"2026-11-21T10:58:37.123456Z ";
+        assert!((0..=stamp.len()).all(|length| is_beginning(&stamp[..length])));
+        for other in
+            [&b"x"[..], b"2026-11-21 ", b"2026-11-21T10:58:37.123456Z  ", b"2026-11-21T10:58:37.123456Z x"]
+        {
+            assert!(!is_beginning(other));
         }
     }
 

@@ -131,6 +131,21 @@ fn a_line_that_a_crash_has_cut_off_is_ended_before_the_next() {
 }
 
 #[test]
+fn a_stamp_without_its_line_is_removed() {
+    for (before, expected) in [("", 0), ("2026-11-21T10:58:37.123456Z whole\n", 1)] {
+        for length in 1..28 {
+            let scratch = Scratch::new();
+            let directory = scratch.join("log");
+            std::fs::create_dir(&directory).unwrap();
+            let torn = format!("{before}{}", &"2026-11-21T10:58:37.123456Z "[..length]);
+            std::fs::write(directory.join("current"), torn).unwrap();
+            alone(&[], &directory, b"next\n");
+            assert_eq!(lines(&directory)[expected..], ["next\n"]);
+        }
+    }
+}
+
+#[test]
 fn a_kill_within_rotation_leaves_states_that_are_starts_like_any_other() {
     let scratch = Scratch::new();
     let directory = scratch.join("log");

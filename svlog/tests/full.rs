@@ -1,5 +1,7 @@
 //! A file that cannot be written: it is said once, no service waits for it, and what is lost is counted.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+
 mod common;
 
 use common::{Logger, Scratch, archives, eventually, lines, pipe, raw};
