@@ -168,13 +168,14 @@ impl Supervisor {
             return;
         }
         let uptime = self.machine.started().map_or(std::time::Duration::ZERO, |started| now.since(started));
-        let ours = self.machine.pid();
+        let (ours, before) = (self.machine.pid(), self.machine.state());
         let actions = self.machine.handle(now, event);
         if let Event::Died(pid, status) = event
             && ours == Some(pid)
         {
             self.close_notification();
-            if let Some(line) = narrate::death(&self.machine, status, uptime, now) {
+            let expected = before == State::Stopping;
+            if let Some(line) = narrate::death(&self.machine, status, uptime, now).filter(|_| !expected) {
                 self.say(&line);
             }
         }
