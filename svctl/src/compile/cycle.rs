@@ -4,6 +4,7 @@
 use super::{EdgeKind, Place, Service, Severity};
 use service::definition::Kind;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 /// One service waits for another.
 struct Wait {
@@ -14,20 +15,41 @@ struct Wait {
     kind: EdgeKind,
 }
 
+/// How many edges of a cycle are spelled out.
+const EDGES_MAX: usize = 12;
+
+/// A cycle: each service with what it waits for.
+struct Cycle<'a> {
+    edges: Vec<(usize, &'a Wait)>,
+    text: String,
+}
+
 /// Marks the members of every cycle.
 pub(super) fn find(services: &mut [Service]) {
     let waits = waits(services);
     let components = components(&waits);
     let mut found: Vec<(usize, Option<Place>, String)> = Vec::new();
+    // The cycle that a service is known to be in: one is enough for each, and is told to all its members.
+    let mut known: Vec<Option<Rc<Cycle<'_>>>> = vec![None; services.len()];
     for member in 0..services.len() {
-        let Some(cycle) = shortest(&waits, &components, member) else { continue };
+        if known.get(member).is_some_and(Option::is_none)
+            && let Some(edges) = shortest(&waits, &components, member)
+        {
+            let cycle = Rc::new(Cycle { text: spell(services, &edges), edges });
+            for (from, _) in &cycle.edges {
+                if let Some(slot @ None) = known.get_mut(*from) {
+                    *slot = Some(Rc::clone(&cycle));
+                }
+            }
+        }
+        let Some(Some(cycle)) = known.get(member) else { continue };
         // A bundle whose members wait in a circle is not to blame; one that contains itself is.
-        let is_bundle = |at: &usize| services.get(*at).is_some_and(|s| s.definition.kind == Kind::Bundle);
-        if is_bundle(&member) && !cycle.iter().all(|(from, _)| is_bundle(from)) {
+        let is_bundle = |at: usize| services.get(at).is_some_and(|s| s.definition.kind == Kind::Bundle);
+        if is_bundle(member) && !cycle.edges.iter().all(|(from, _)| is_bundle(*from)) {
             continue;
         }
-        let own = cycle.iter().find(|(_, wait)| wait.owner == member).map(|(_, wait)| wait.place);
-        found.push((member, own, spell(services, &cycle)));
+        let own = cycle.edges.iter().find(|(_, wait)| wait.owner == member).map(|(_, wait)| wait.place);
+        found.push((member, own, cycle.text.clone()));
     }
     for (member, place, text) in found {
         if let Some(service) = services.get_mut(member) {
@@ -187,8 +209,9 @@ fn shortest<'a>(
 
 fn spell(services: &[Service], cycle: &[(usize, &Wait)]) -> String {
     let name = |at: usize| services.get(at).map_or("?", |service| service.definition.name.as_str());
-    let edges: Vec<String> = cycle
+    let mut edges: Vec<String> = cycle
         .iter()
+        .take(EDGES_MAX)
         .map(|(from, wait)| {
             let (from, to) = (name(*from), name(wait.to));
             let edge = match wait.kind {
@@ -200,5 +223,8 @@ fn spell(services: &[Service], cycle: &[(usize, &Wait)]) -> String {
             format!("{edge} ({}/service.toml:{})", name(wait.owner), wait.place)
         })
         .collect();
+    if let Some(more) = cycle.len().checked_sub(EDGES_MAX).filter(|more| *more > 0) {
+        edges.push(format!("and {more} more"));
+    }
     edges.join(", ")
 }

@@ -1,0 +1,208 @@
+//! Trees of service directories on disk: names, cycles, programs, and directories without a `service.toml`.
+
+use super::super::{Compiled, Options, Severity, compile};
+use service::definition::ReadyMethod;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A tree of service directories that is removed with it.
+struct Tree(PathBuf);
+
+impl Tree {
+    fn new(name: &str, services: &[(&str, &str)]) -> Tree {
+        let path = std::env::temp_dir().join(format!("svctl-compile-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        for (service, text) in services {
+            fs::create_dir_all(path.join(service)).unwrap();
+            fs::write(path.join(service).join("service.toml"), text).unwrap();
+        }
+        Tree(path)
+    }
+
+    fn executable(&self, path: &str, text: &str) {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn compile(&self, root: Option<&Path>) -> Compiled {
+        let (services, root) = (self.0.clone(), root.map(Path::to_owned));
+        compile(&Options { services, root, prober: "/usr/sbin/svctl".to_owned() }).unwrap()
+    }
+
+    /// The mistakes without the tree's own path.
+    fn told(&self, root: Option<&Path>) -> Vec<String> {
+        let prefix = format!("{}/", self.0.display());
+        let compiled = self.compile(root);
+        compiled.diagnostics().iter().map(|diagnostic| diagnostic.to_string().replace(&prefix, "")).collect()
+    }
+
+    fn invalid(&self) -> Vec<String> {
+        let compiled = self.compile(None);
+        compiled.services.iter().filter(|s| s.invalid).map(|s| s.definition.name.clone()).collect()
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_cycle_is_named_edge_by_edge_and_costs_its_members_only() {
+    let tree = Tree::new(
+        "cycle",
+        &[
+            ("a", "command = [\"x\"]\nrequires = [\"b\"]"),
+            ("b", "command = [\"x\"]\nafter = [\"c\"]"),
+            ("c", "command = [\"x\"]"),
+            ("d", "command = [\"x\"]\nrequires = [\"a\"]"),
+            ("e", "command = [\"x\"]\nwants = [\"f\"]"),
+            ("f", "command = [\"x\"]\nwants = [\"e\"]"),
+            ("g", "type = \"bundle\"\ncontents = [\"a\", \"d\"]\n"),
+            ("z", "command = [\"x\"]\nbefore = [\"c\"]\nafter = [\"a\"]"),
+        ],
+    );
+    let cycle = "dependency cycle: a requires b (a/service.toml:2:13), b is after c (b/service.toml:2:10), \
+                 z is before c (z/service.toml:2:11), z is after a (z/service.toml:3:10)";
+    let expected = [
+        format!("a/service.toml:2:13: {cycle}"),
+        format!("b/service.toml:2:10: {cycle}"),
+        format!("c/service.toml: {cycle}"),
+        format!("z/service.toml:2:11: {cycle}"),
+    ];
+    assert_eq!(tree.told(None), expected);
+    assert_eq!(tree.invalid(), ["a", "b", "c", "z"], "d requires a member, e and f only want each other");
+    let plan = tree.compile(None).plan();
+    assert!(plan[0].problem.as_ref().is_some_and(|problem| problem.contains("a requires b")));
+    assert!(plan[0].requires.is_empty() && plan[3].requires == ["a"]);
+}
+
+#[test]
+fn a_bundle_on_the_way_of_a_cycle_keeps_its_other_members() {
+    let tree = Tree::new(
+        "bundle-cycle",
+        &[
+            ("a", "command = [\"x\"]\nrequires = [\"net\"]"),
+            ("b", "command = [\"x\"]\nafter = [\"a\"]"),
+            ("c", "command = [\"x\"]"),
+            ("net", "type = \"bundle\"\ncontents = [\"b\", \"c\"]"),
+            ("x", "type = \"bundle\"\ncontents = [\"y\"]"),
+            ("y", "type = \"bundle\"\ncontents = [\"x\"]"),
+        ],
+    );
+    assert_eq!(tree.invalid(), ["a", "b", "x", "y"]);
+    assert!(tree.told(None)[0].contains("a requires net (a/service.toml:2:13), net contains b"));
+}
+
+#[test]
+fn unknown_names_are_fatal_only_where_nothing_works_without_them() {
+    let tree = Tree::new(
+        "names",
+        &[
+            ("network", "command = [\"x\"]\nbefore = [\"all\", \"nobody\"]"),
+            ("a", "command = [\"x\"]\nrequires = [\"netwrok\"]\nwants = [\"a\"]"),
+            ("b", "command = [\"x\"]\nwants = [\"networks\"]\nafter = [\"zzzzz\"]"),
+            ("all", "type = \"bundle\"\ncontents = [\"b\", \"bb\", \"network\"]"),
+        ],
+    );
+    let expected = [
+        "a/service.toml:2:13: unknown service \"netwrok\" in requires (did you mean \"network\"?)",
+        "a/service.toml:3:10: warning: \"a\" names itself in wants, which is ignored",
+        "all/service.toml:2:18: unknown service \"bb\" in contents, left out (did you mean \"b\"?)",
+        "b/service.toml:2:10: warning: unknown service \"networks\" in wants, ignored (did you mean \"network\"?)",
+        "b/service.toml:3:10: warning: unknown service \"zzzzz\" in after, ignored",
+        "network/service.toml:2:18: warning: unknown service \"nobody\" in before, ignored",
+    ];
+    assert_eq!(tree.told(None), expected);
+    assert_eq!(tree.invalid(), ["a"]);
+    let plan = tree.compile(None).plan();
+    let names: Vec<(&str, &[String])> = plan.iter().map(|e| (e.name.as_str(), e.after.as_slice())).collect();
+    let network = ["network".to_owned()];
+    assert_eq!(names, [("a", &[][..]), ("all", &[][..]), ("b", &network[..]), ("network", &[][..])]);
+    assert_eq!(plan[1].contents, ["b", "network"]);
+}
+
+#[test]
+fn programs_are_looked_for_in_the_root_and_its_links() {
+    let tree = Tree::new(
+        "programs",
+        &[
+            ("by-name", "command = [\"prog\"]"),
+            ("by-path", "command = [\"/sbin/prog\"]"),
+            ("missing", "description = \"m\"\ncommand = [\"nosuch\"]"),
+            ("other-path", "command = [\"prog\"]\n[environment]\nPATH = \"/opt\"\n"),
+            ("plain", "command = [\"/usr/bin/plain\"]"),
+            ("skipped", "command = [\"nosuch\"]\ncondition = { executable = \"nosuch\" }"),
+        ],
+    );
+    let root = Tree::new("programs-root", &[]);
+    root.executable("usr/lib/prog", "");
+    fs::create_dir_all(root.0.join("usr/bin")).unwrap();
+    fs::write(root.0.join("usr/bin/plain"), "").unwrap();
+    std::os::unix::fs::symlink("/usr/lib/prog", root.0.join("usr/bin/prog")).unwrap();
+    std::os::unix::fs::symlink("usr/bin", root.0.join("sbin")).unwrap();
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let expected = [
+        format!("missing/service.toml:2:12: unable to find program \"nosuch\" in PATH ({path})"),
+        "other-path/service.toml:1:12: unable to find program \"prog\" in PATH (/opt)".to_owned(),
+        "plain/service.toml:1:12: \"/usr/bin/plain\" is not executable".to_owned(),
+    ];
+    assert_eq!(tree.told(Some(&root.0)), expected);
+    assert_eq!(tree.told(None), [""; 0]);
+}
+
+#[test]
+fn a_bare_directory_is_a_longrun_and_an_empty_one_is_not() {
+    let tree = Tree::new("bare", &[("both", "command = [\"x\"]")]);
+    tree.executable("runit/run", "#!/bin/sh\n");
+    tree.executable("runit/finish", "#!/bin/sh\n");
+    fs::write(tree.0.join("runit/notification-fd"), "5\n").unwrap();
+    fs::write(tree.0.join("runit/down"), "").unwrap();
+    tree.executable("both/run", "#!/bin/sh\n");
+    fs::create_dir_all(tree.0.join("empty")).unwrap();
+    fs::create_dir_all(tree.0.join("-bad name")).unwrap();
+    fs::create_dir_all(tree.0.join(".git")).unwrap();
+    fs::create_dir_all(tree.0.join("locked")).unwrap();
+    fs::write(tree.0.join("locked/run"), "").unwrap();
+    let told = tree.told(None);
+    assert!(told[0].starts_with("-bad name: this cannot be the name of a service"), "{told:?}");
+    let expected = [
+        "both/service.toml: there are a command and an executable run: which one is meant?",
+        "empty: nothing to run: no command and no executable run",
+        "locked: nothing to run: run is not executable",
+    ];
+    assert_eq!(told[1..], expected);
+    let compiled = tree.compile(None);
+    let runit = &compiled.services.iter().find(|s| s.definition.name == "runit").unwrap().definition;
+    assert_eq!(
+        (runit.command.as_slice(), runit.finish, runit.autostart),
+        (&["./run".to_owned()][..], true, false)
+    );
+    assert_eq!(runit.ready.method, ReadyMethod::Descriptor(5));
+    assert_eq!(runit.working_directory, runit.directory);
+}
+
+#[test]
+fn the_services_of_the_image_are_without_mistakes() {
+    let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
+    let compiled = compile(&Options { services, root: None, prober: "/usr/sbin/svctl".to_owned() }).unwrap();
+    let told: Vec<String> = compiled.diagnostics().iter().map(ToString::to_string).collect();
+    assert_eq!(told, [""; 0]);
+}
+
+#[test]
+fn a_long_chain_and_a_large_cycle_are_no_trouble() {
+    let name = |n: usize| format!("s{n:05}");
+    let services: Vec<(String, String)> = (0..2000)
+        .map(|n| (name(n), format!("command = [\"x\"]\nafter = [\"{}\"]", name((n + 1) % 2000))))
+        .collect();
+    let borrowed: Vec<(&str, &str)> = services.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
+    let tree = Tree::new("chain", &borrowed);
+    assert_eq!(tree.compile(None).count(Severity::Error), 2000);
+    fs::write(tree.0.join("s01000/service.toml"), "command = [\"x\"]").unwrap();
+    assert_eq!(tree.compile(None).count(Severity::Error), 0);
+}
