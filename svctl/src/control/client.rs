@@ -53,13 +53,16 @@ impl Connection {
         }
     }
 
-    /// Sends a line.
+    /// Sends a line. That the other side is gone is learnt by reading, after its last words.
     ///
     /// # Errors
-    /// If the other side is gone.
+    /// If the system refuses.
     pub fn send(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
-        let written = self.stream.write_all(format!("{line}\n").as_bytes());
-        written.map_err(|error| Failure::system(&format!("unable to write to {}", self.path), &error))
+        match self.stream.write_all(format!("{line}\n").as_bytes()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(Failure::system(&format!("unable to write to {}", self.path), &error)),
+        }
     }
 
     /// The next line. Without a deadline it waits for ever.
