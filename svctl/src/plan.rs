@@ -21,13 +21,16 @@ impl Plan {
     #[must_use]
     pub fn read(run: &Path) -> Plan {
         let text = fs::read_to_string(run.join("init/plan")).unwrap_or_default();
-        Plan { entries: plan::decode(&text).unwrap_or_default() }
+        let mut entries = plan::decode(&text).unwrap_or_default();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Plan { entries }
     }
 
     /// The service called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.name == name)
+        let found = self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()?;
+        self.entries.get(found)
     }
 
     /// The names of a bundle's members at any depth, or `name` itself, in order of appearance.

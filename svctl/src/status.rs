@@ -96,8 +96,8 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::NotFound => planned(plan, name),
             Err(error) => unreadable(name, &crate::exit::cause(&error)),
         };
-        let gone = |pid| !sys::process::exists(pid);
-        let unsupervised = status.supervisor.map_or(status.pid.is_some(), gone);
+        let looked_after = || status.supervisor.is_some_and(sys::process::exists);
+        let unsupervised = needs_supervisor(&status) && !looked_after();
         Row { status, unsupervised }
     }
 }
@@ -105,6 +105,16 @@ impl Files {
 impl Default for Files {
     fn default() -> Files {
         Files::new()
+    }
+}
+
+/// Whether something runs, or will without anybody's doing. At rest a supervisor may go: a oneshot's does.
+fn needs_supervisor(status: &Status) -> bool {
+    match status.state {
+        State::Starting | State::Up | State::Stopping | State::Finishing | State::Backoff => true,
+        State::Down | State::Blocked | State::Done | State::Failed | State::Skipped | State::Invalid => {
+            status.pid.is_some()
+        }
     }
 }
 
@@ -150,30 +160,7 @@ pub fn names(run: &Path, plan: &Plan) -> Vec<String> {
 /// If nothing is known of any service, or standard output cannot be written.
 pub fn run(places: &Places, wanted: &[String], json: bool) -> Result<Exit, Failure> {
     let plan = Plan::read(&places.run);
-    let mut exit = Exit::Ok;
-    let selected = if wanted.is_empty() {
-        if plan.entries.is_empty() && !places.run.join("service").is_dir() {
-            let message = format!("nothing is supervised under {}", places.run.display());
-            return Err(Failure::new(Exit::NotSupervised, message));
-        }
-        names(&places.run, &plan)
-    } else {
-        let mut selected = Vec::new();
-        for name in wanted {
-            if plan.knows(&places.run, name) {
-                selected.extend(
-                    plan.members(name)
-                        .into_iter()
-                        .filter(|name| !selected.contains(name))
-                        .collect::<Vec<_>>(),
-                );
-            } else {
-                output::complain(&format!("svctl: {}", plan.no_such(name)));
-                exit = Exit::NoSuchService;
-            }
-        }
-        selected
-    };
+    let (selected, mut exit) = select(places, &plan, wanted)?;
     let mut files = Files::new();
     let rows: Vec<Row> = selected.iter().map(|name| files.row(&places.run, &plan, name)).collect();
     let now = sys::clock::now();
@@ -193,6 +180,29 @@ pub fn run(places: &Places, wanted: &[String], json: bool) -> Result<Exit, Failu
         exit = Exit::Failed;
     }
     Ok(exit)
+}
+
+/// The services that are meant, and the exit code for names that mean none.
+fn select(places: &Places, plan: &Plan, wanted: &[String]) -> Result<(Vec<String>, Exit), Failure> {
+    if wanted.is_empty() {
+        if plan.entries.is_empty() && !places.run.join("service").is_dir() {
+            let message = format!("nothing is supervised under {}", places.run.display());
+            return Err(Failure::new(Exit::NotSupervised, message));
+        }
+        return Ok((names(&places.run, plan), Exit::Ok));
+    }
+    let (mut selected, mut exit) = (Vec::new(), Exit::Ok);
+    for name in wanted {
+        if plan.knows(&places.run, name) {
+            selected.extend(plan.members(name));
+        } else {
+            output::complain(&format!("svctl: {}", plan.no_such(name)));
+            exit = Exit::NoSuchService;
+        }
+    }
+    let mut seen = BTreeSet::new();
+    selected.retain(|name| seen.insert(name.clone()));
+    Ok((selected, exit))
 }
 
 /// When something was, as a time of day.

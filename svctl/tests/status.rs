@@ -57,6 +57,8 @@ fn a_dead_supervisor_is_noticed() {
     child.wait().unwrap();
     fixture.status("a", |status| status.supervisor = dead);
     fixture.status("b", |status| status.supervisor = None);
+    // That of a oneshot goes when its work is done.
+    fixture.status("c", |s| (s.state, s.supervisor, s.pid) = (State::Done, dead, None));
     let ran = fixture.run(&["status"]);
     assert_eq!((ran.code, ran.out.matches("unsupervised").count()), (1, 2), "{ran:?}");
 }

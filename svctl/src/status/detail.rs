@@ -51,11 +51,15 @@ pub(super) fn write(text: &mut String, row: &Row, places: &Places, now: Tick) {
     if let Some(next) = status.next_start {
         line("next start", &format!("in {}", show(next.since(now))));
     }
-    if let Some(supervisor) = status.supervisor {
-        let gone = if row.unsupervised { ", which is gone" } else { "" };
-        line("supervisor", &format!("pid {supervisor}{gone}"));
-    } else if row.unsupervised {
-        line("supervisor", "none, though the service runs");
+    match status.supervisor {
+        Some(supervisor) if row.unsupervised => {
+            line("supervisor", &format!("pid {supervisor}, which is gone"));
+        }
+        Some(supervisor) if sys::process::exists(supervisor) => {
+            line("supervisor", &format!("pid {supervisor}"));
+        }
+        None if row.unsupervised => line("supervisor", "none, though the service runs"),
+        Some(_) | None => {}
     }
     let lines = logs::tail(&places.logs, &status.name, LOG_LINES);
     if !lines.is_empty() {
