@@ -8,7 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::error::{Context, Error, Result};
-use crate::tree::{Content, Data, Node, Tree, components};
+use crate::tree::{Content, Node, Tree, components};
 
 const SERVICES: &str = "etc/services.d";
 
@@ -47,11 +47,8 @@ fn put(tree: &Tree, path: &str, node: &Node, to: &Path) -> std::io::Result<()> {
         Content::Link(target) if end.is_some_and(|end| end.content == Content::Directory) => {
             symlink(relative(path, target), to)
         }
-        _ => {
-            let bytes = match &node.content {
-                Content::File(Data::Bytes(bytes)) if path.starts_with(SERVICES) => bytes.as_slice(),
-                _ => &[],
-            };
+        Content::File(_) | Content::Link(_) | Content::Character { .. } => {
+            let bytes = node.bytes().filter(|_| path.starts_with(SERVICES)).unwrap_or_default();
             let Some(end) = end else { return Ok(()) };
             fs::write(to, bytes)?;
             fs::set_permissions(to, fs::Permissions::from_mode(end.mode & 0o777 | 0o400))

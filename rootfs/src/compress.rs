@@ -1,4 +1,18 @@
 //! Compresses the initramfs.
+//!
+//! What it costs to unpack 33 MB of it, in guest instructions beyond those for an archive that is not compressed,
+//! where the whole boot of the kernel takes 1.7 G:
+//!
+//! | how | size | instructions |
+//! | --- | --- | --- |
+//! | none | 33.1 MB | 0 |
+//! | lz4, fast | 17.3 MB | 0.10 G |
+//! | lz4, high | 14.2 MB | 0.10 G |
+//! | zstd 3, 12, 19 | 11.5, 10.5, 9.5 MB | 0.41, 0.39, 0.47 G |
+//! | gzip 9 | 12.0 MB | 0.55 G |
+//!
+//! Under pure emulation zstd is 0.3 s behind lz4, of which 4 MB less to store and to send seem worth the price;
+//! gzip is for kernels without zstd.
 
 use std::io::{self, Write};
 

@@ -46,7 +46,7 @@ fn named(path: &Path) -> Result<Keys> {
     } else {
         let mut public = path.clone().into_os_string();
         public.push(".pub");
-        (PathBuf::from(public), path.clone())
+        (PathBuf::from(public), path)
     };
     let text = if public.is_file() {
         fs::read_to_string(&public).context(reading)?

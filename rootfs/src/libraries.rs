@@ -78,7 +78,7 @@ impl<'a> Libraries<'a> {
                 continue;
             }
             let Some(elf) = self.elf(tree, &path)? else { continue };
-            let wanted = elf.interpreter.iter().cloned().map(|path| split(&path).1.to_owned());
+            let wanted = elf.interpreter.iter().map(|path| split(path).1.to_owned());
             for soname in wanted.chain(elf.needed.iter().cloned()) {
                 let library = self.provide(tree, &path, &elf, &soname)?;
                 self.check_versions(tree, &path, &elf, &soname, &library)?;
@@ -108,15 +108,12 @@ impl<'a> Libraries<'a> {
             return Ok(path);
         }
         let origin = tree.entry(needer).map_or(Origin::Recipe, |node| node.origin.clone());
-        let (found, searched) = match &origin {
-            Origin::Package(name) => {
-                let found = self.in_packages(tree, std::slice::from_ref(name), &directories, soname)?;
-                (found, format!("which is in none of the packages that {name} depends on"))
-            }
-            _ => {
-                let found = self.from_outside(tree, &origin, &directories, soname)?;
-                (found, "which is neither in the packages of the recipe nor on this machine".to_owned())
-            }
+        let (found, searched) = if let Origin::Package(name) = &origin {
+            let found = self.in_packages(tree, std::slice::from_ref(name), &directories, soname)?;
+            (found, format!("which is in none of the packages that {name} depends on"))
+        } else {
+            let found = self.outside_packages(tree, &origin, &directories, soname)?;
+            (found, "which is neither in the packages of the recipe nor on this machine".to_owned())
         };
         if !found {
             let cause = format!("it needs the shared library {soname}, {searched}");
@@ -169,7 +166,7 @@ impl<'a> Libraries<'a> {
     }
 
     /// For what is in no package: where it came from, the packages of the image, and this machine.
-    fn from_outside(
+    fn outside_packages(
         &mut self,
         tree: &mut Tree,
         origin: &Origin,

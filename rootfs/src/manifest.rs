@@ -96,10 +96,7 @@ pub(crate) fn files(tree: &Tree) -> Vec<FileNote> {
 }
 
 fn file(path: &str, node: &Node) -> FileNote {
-    let package = match &node.origin {
-        Origin::Package(name) => Some(name.clone()),
-        _ => None,
-    };
+    let package = if let Origin::Package(name) = &node.origin { Some(name.clone()) } else { None };
     let mut note = FileNote {
         path: format!("/{path}"),
         kind: "file",

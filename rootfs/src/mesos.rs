@@ -207,6 +207,3 @@ pub(crate) fn fingerprint(path: &Path) -> Result<String> {
     tree.graft(path, "", &Origin::Mesos)?;
     digest::of_tree(&tree)
 }
-
-#[cfg(test)]
-mod tests {}

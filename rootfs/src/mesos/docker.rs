@@ -150,7 +150,6 @@ impl Archive {
                 }
             }
         }
-        drop(archive);
         Ok(Self { file, parts })
     }
 
@@ -179,18 +178,18 @@ impl Archive {
 
     fn layers(&mut self) -> Result<Layers> {
         if self.parts.contains_key("manifest.json") {
-            self.from_manifest()
+            self.manifest()
         } else if self.parts.contains_key("index.json") {
-            self.from_index()
+            self.index()
         } else if self.parts.contains_key("repositories") {
-            self.from_repositories()
+            self.repositories()
         } else {
             let cause = "it has no manifest.json, index.json or repositories (docker save writes one)";
             Err(Error::new("use the archive", cause))
         }
     }
 
-    fn from_manifest(&self) -> Result<Layers> {
+    fn manifest(&self) -> Result<Layers> {
         let manifest = self.json("manifest.json")?;
         let image = only(manifest.as_array(), "manifest.json")?;
         let files = strings(image.get("Layers"));
@@ -199,7 +198,7 @@ impl Archive {
         pair(files, digests)
     }
 
-    fn from_index(&self) -> Result<Layers> {
+    fn index(&self) -> Result<Layers> {
         let mut name = "index.json".to_owned();
         // An index may lead to another one.
         for _ in 0..4 {
@@ -221,7 +220,7 @@ impl Archive {
         Err(Error::new("read index.json", "its indexes lead nowhere"))
     }
 
-    fn from_repositories(&self) -> Result<Layers> {
+    fn repositories(&self) -> Result<Layers> {
         let repositories = self.json("repositories")?;
         let tags = repositories.as_object().into_iter().flat_map(|names| names.values());
         let ids: Vec<Value> =

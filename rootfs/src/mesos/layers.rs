@@ -8,8 +8,6 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use tar::EntryType;
-
 use crate::error::{Context, Error, Result};
 use crate::tree::{Content, Node, Origin, Tree, components, split};
 
@@ -135,22 +133,22 @@ fn node(tree: &Tree, entry: &mut tar::Entry<'_, impl Read>, spool: &mut Spool) -
         let bytes = entry.link_name_bytes().unwrap_or_default().into_owned();
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    Ok(match entry.header().entry_type() {
-        EntryType::Directory => Some(Node::directory(mode, Origin::Mesos)),
-        EntryType::Symlink => Some(Node::link(target(entry), Origin::Mesos)),
-        EntryType::Link => {
-            let other = name(target(entry).as_bytes())?;
-            let other = tree.resolve(&other, false)?;
-            let node = tree.entry(&other).filter(|node| node.content != Content::Directory).cloned();
-            Some(node.ok_or_else(|| Error::new(format_args!("link to /{other}"), "there is no such file"))?)
-        }
-        EntryType::Regular | EntryType::Continuous => {
-            let (offset, length) = spool.append(entry).context(reading)?;
-            Some(Node::stored(spool.path().to_owned(), offset, length, mode, Origin::Mesos))
-        }
-        // Devices, pipes and extensions are no part of a program.
-        _ => None,
-    })
+    let kind = entry.header().entry_type();
+    if kind.is_dir() {
+        Ok(Some(Node::directory(mode, Origin::Mesos)))
+    } else if kind.is_symlink() {
+        Ok(Some(Node::link(target(entry), Origin::Mesos)))
+    } else if kind.is_hard_link() {
+        let other = tree.resolve(&name(target(entry).as_bytes())?, false)?;
+        let node = tree.entry(&other).filter(|node| node.content != Content::Directory).cloned();
+        node.map(Some).ok_or_else(|| Error::new(format_args!("link to /{other}"), "there is no such file"))
+    } else if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
+        let (offset, length) = spool.append(entry).context(reading)?;
+        Ok(Some(Node::stored(spool.path().to_owned(), offset, length, mode, Origin::Mesos)))
+    } else {
+        // Devices and pipes are no part of a program.
+        Ok(None)
+    }
 }
 
 /// A layer's entry replaces what lower layers have, whatever it is; two directories become one.
@@ -164,6 +162,8 @@ fn place(tree: &mut Tree, path: &str, node: Node) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use tar::EntryType;
+
     use super::*;
 
     /// A layer of entries: a name that ends in `/` is a directory, a content that begins with `->` a link.
