@@ -43,7 +43,7 @@ pub(crate) fn boot(messages: &mut Messages, mut options: Options) -> Options {
             messages.limit = line.log.unwrap_or(messages.limit);
             options.bundle = line.bundle.or(options.bundle);
             // Otherwise the kernel drops what comes quickly, as at boot.
-            let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on");
+            let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
             messages.use_kernel_log();
         }
     }

@@ -61,8 +61,9 @@ impl Messages {
         }
         let prefix = level.prefix();
         if let Some(kernel) = &mut self.kernel {
-            // One write is one record; the facility is that of daemons.
-            let record = format!("<{}>init: {prefix}{text}", 3 << 3 | level as u8);
+            // One write is one record, and the newline ends it: without one the kernel shows it only when
+            // the next has come. The facility is that of daemons.
+            let record = format!("<{}>init: {prefix}{text}\n", 3 << 3 | level as u8);
             if kernel.write_all(record.as_bytes()).is_ok() {
                 return;
             }
