@@ -97,7 +97,7 @@ pub enum Verb {
 }
 
 /// An option: its long name, its letter, and whether a value follows.
-const OPTIONS: [(&str, Option<char>, bool); 20] = [
+const OPTIONS: [(&str, Option<char>, bool); 19] = [
     ("run", None, true),
     ("services", None, true),
     ("logs", None, true),
@@ -117,7 +117,6 @@ const OPTIONS: [(&str, Option<char>, bool); 20] = [
     ("status", None, true),
     ("once", None, false),
     ("expect-json", None, true),
-    ("force", None, false),
 ];
 
 /// Everything on the command line, understood word by word.

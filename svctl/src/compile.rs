@@ -104,9 +104,8 @@ pub struct Compiled {
 }
 
 impl Service {
-    fn note(&mut self, severity: Severity, place: Option<Place>, message: String, suggestion: Option<&str>) {
-        let (path, suggestion) = (self.path.clone(), suggestion.map(str::to_owned));
-        self.diagnostics.push(Diagnostic { path, place, severity, message, suggestion });
+    fn note(&mut self, severity: Severity, place: Option<Place>, message: &str, suggestion: Option<&str>) {
+        self.diagnostics.push(Diagnostic::new(&self.path, place, severity, message, suggestion));
     }
 
     /// What init is told.

@@ -54,7 +54,7 @@ pub(super) fn find(services: &mut [Service]) {
     for (member, place, text) in found {
         if let Some(service) = services.get_mut(member) {
             service.invalid = true;
-            service.note(Severity::Error, place, format!("dependency cycle: {text}"), None);
+            service.note(Severity::Error, place, &format!("dependency cycle: {text}"), None);
         }
     }
 }

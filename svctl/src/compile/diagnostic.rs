@@ -41,6 +41,34 @@ pub struct Diagnostic {
     pub suggestion: Option<String>,
 }
 
+impl Diagnostic {
+    /// A mistake. What it quotes may be anything: control characters are escaped, so that it stays one line
+    /// and cannot command a terminal.
+    #[must_use]
+    pub fn new(
+        path: &str,
+        place: Option<Place>,
+        severity: Severity,
+        message: &str,
+        suggestion: Option<&str>,
+    ) -> Diagnostic {
+        let suggestion = suggestion.map(clean);
+        Diagnostic { path: clean(path), place, severity, message: clean(message), suggestion }
+    }
+}
+
+fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            cleaned.extend(character.escape_default());
+        } else {
+            cleaned.push(character);
+        }
+    }
+    cleaned
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.path)?;

@@ -16,6 +16,9 @@ use toml::de::DeTable;
 /// No definition is as long as this; what is, is something else.
 const FILE_MAX: u64 = 1 << 20;
 
+const BAD_NAME: &str = "this cannot be the name of a service: letters, digits and _-.@+: only, beginning with a \
+                        letter, a digit or _, at most 200";
+
 /// Reads every service directory of the tree.
 pub(super) fn read_tree(options: &Options) -> io::Result<Compiled> {
     let mut names: Vec<_> = fs::read_dir(&options.services)?
@@ -31,15 +34,10 @@ pub(super) fn read_tree(options: &Options) -> io::Result<Compiled> {
         }
         match name.to_str().filter(|name| valid_name(name)) {
             Some(name) => compiled.services.push(read(name, &directory, options)),
-            None => compiled.stray.push(Diagnostic {
-                path: directory.display().to_string(),
-                place: None,
-                severity: Severity::Error,
-                message: "this cannot be the name of a service: letters, digits and _-.@+: only, beginning \
-                          with a letter, a digit or _, at most 200"
-                    .to_owned(),
-                suggestion: None,
-            }),
+            None => {
+                let path = directory.display().to_string();
+                compiled.stray.push(Diagnostic::new(&path, None, Severity::Error, BAD_NAME, None));
+            }
         }
     }
     Ok(compiled)
@@ -61,7 +59,7 @@ fn read(name: &str, directory: &Path, options: &Options) -> Service {
                 diagnostics: Vec::new(),
                 invalid: true,
             };
-            service.note(Severity::Error, place, message, None);
+            service.note(Severity::Error, place, &message, None);
             service
         }
     };
@@ -138,7 +136,7 @@ fn bare(name: &str, directory: &Path, absolute: &str) -> Service {
             Ok(_) | Err(_) => {
                 let found = text.trim().escape_debug().to_string();
                 let message = format!("notification-fd: expected a number from 3 to 63, found \"{found}\"");
-                service.note(Severity::Error, None, message, None);
+                service.note(Severity::Error, None, &message, None);
             }
         }
     }
@@ -159,12 +157,7 @@ fn complete(service: &mut Service, directory: &Path) {
     }
     match (is_executable(&run), service.definition.command.is_empty()) {
         (true, _) if bundle => {
-            service.note(
-                Severity::Error,
-                None,
-                "a bundle runs nothing, and has an executable run".to_owned(),
-                None,
-            );
+            service.note(Severity::Error, None, "a bundle runs nothing, and has an executable run", None);
         }
         (true, true) => {
             service.definition.command = vec!["./run".to_owned()];
@@ -172,7 +165,7 @@ fn complete(service: &mut Service, directory: &Path) {
         }
         (true, false) => {
             let message = "there are a command and an executable run: which one is meant?";
-            service.note(Severity::Error, None, message.to_owned(), None);
+            service.note(Severity::Error, None, message, None);
         }
         (false, true) if !bundle => {
             let message = if run.exists() {
@@ -180,7 +173,7 @@ fn complete(service: &mut Service, directory: &Path) {
             } else {
                 "nothing to run: no command and no executable run"
             };
-            service.note(Severity::Error, None, message.to_owned(), None);
+            service.note(Severity::Error, None, message, None);
         }
         (false, _) => {}
     }
@@ -198,6 +191,6 @@ fn check_programs(service: &mut Service, directory: &Path, root: &Path) {
         Some(program) => programs.missing(program),
     };
     if let Some(message) = missing {
-        service.note(Severity::Error, service.program, message, None);
+        service.note(Severity::Error, service.program, &message, None);
     }
 }

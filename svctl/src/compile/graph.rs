@@ -50,7 +50,7 @@ fn check_names(service: &mut Service, known: &BTreeSet<&str>) {
                     (Severity::Warning, format!("\"{own}\" names itself in {word}, which is ignored"))
                 }
             };
-            service.note(severity, place, message, None);
+            service.note(severity, place, &message, None);
         } else if known.contains(edge.to.as_str()) {
             kept.push(edge);
         } else {
@@ -65,7 +65,7 @@ fn check_names(service: &mut Service, known: &BTreeSet<&str>) {
                 EdgeKind::Wants | EdgeKind::After | EdgeKind::Before => (Severity::Warning, ", ignored"),
             };
             let message = format!("unknown service \"{}\" in {word}{end}", edge.to);
-            service.note(severity, place, message, suggestion);
+            service.note(severity, place, &message, suggestion);
         }
     }
     service.edges = kept;

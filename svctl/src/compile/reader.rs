@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
     /// Notes a mistake in the form of the file: nothing from there on can be relied upon.
     pub(super) fn syntax(&mut self, span: Option<Range<usize>>, message: &str) {
         let span = span.unwrap_or(0..0);
-        self.push(Severity::Error, &span, message.to_owned(), None);
+        self.push(Severity::Error, &span, message, None);
         self.end = self.end.min(span.start);
     }
 
@@ -60,20 +60,19 @@ impl<'a> Reader<'a> {
         suggestion: Option<&str>,
     ) {
         if span.start < self.end {
-            self.push(Severity::Error, span, message.into(), suggestion);
+            self.push(Severity::Error, span, &message.into(), suggestion);
         }
     }
 
     pub(super) fn warning(&mut self, span: &Range<usize>, message: impl Into<String>) {
         if span.start < self.end {
-            self.push(Severity::Warning, span, message.into(), None);
+            self.push(Severity::Warning, span, &message.into(), None);
         }
     }
 
-    fn push(&mut self, severity: Severity, span: &Range<usize>, message: String, suggestion: Option<&str>) {
-        let (path, place) = (self.path.to_owned(), Some(self.place(span)));
-        let suggestion = suggestion.map(str::to_owned);
-        self.diagnostics.push(Diagnostic { path, place, severity, message, suggestion });
+    fn push(&mut self, severity: Severity, span: &Range<usize>, message: &str, suggestion: Option<&str>) {
+        let place = Some(self.place(span));
+        self.diagnostics.push(Diagnostic::new(self.path, place, severity, message, suggestion));
     }
 
     /// A key that nothing is known of, in the section called `section` (empty at the top).

@@ -215,6 +215,7 @@ proptest! {
         let service = read_toml("a", "/d", "F", &text, "/p");
         prop_assert!(service.invalid == service.diagnostics.iter().any(|d| d.severity == Severity::Error));
         let lines = text.split('\n').count();
+        prop_assert!(service.diagnostics.iter().all(|d| !d.to_string().contains(char::is_control)));
         prop_assert!(service.diagnostics.iter().all(|d| d.place.is_some_and(|place| place.line <= lines)));
     }
 }
