@@ -4,7 +4,7 @@ mod common;
 
 use common::{Fixture, ran};
 use service::status::{State, Want};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 #[test]
@@ -199,4 +199,23 @@ fn a_probe_that_is_to_ask_once_is_1_if_the_answer_is_no() {
     drop(listener);
     let ran = fixture.run(&["probe", "tcp", &address, "--once"]);
     assert_eq!((ran.code, ran.err.as_str()), (1, "svctl: unable to connect: Connection refused\n"));
+}
+
+#[test]
+fn a_probe_asks_until_somebody_answers() {
+    let fixture = Fixture::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let arguments = ["probe", "http", url.as_str(), "--json", "slave/registered=1"];
+    let probe = fixture.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    for body in ["", "{\"slave/registered\": 0}", "{\"slave/registered\": 1.0}"] {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let length = stream.read(&mut request).unwrap();
+        assert!(request[..length].starts_with(b"GET / HTTP/1.1\r\n"));
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    }
+    let ran = ran(&probe.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
 }
