@@ -262,6 +262,7 @@ struct Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::fcntl::{FcntlArg, fcntl};
     use std::io::Write;
 
     struct Bench {
@@ -311,11 +312,13 @@ mod tests {
     #[test]
     fn an_unfinished_line_behind_whole_ones_is_taken_only_if_nothing_follows() {
         let mut bench = Bench::new("tail");
-        // More than one batch: the cut through a line is not its end.
-        let text = "a line of some length\n".repeat(2900);
         bench.log.limit(1 << 20, 3);
+        fcntl(&bench.write, FcntlArg::F_SETPIPE_SZ(1 << 18)).unwrap();
+        // More than one batch: the cut through a line is not its end.
+        let text = format!("{}\n", "z".repeat(98)).repeat(1200);
         bench.write.write_all(text.as_bytes()).unwrap();
         bench.says(b"rest");
+        assert!(bench.texts().last().unwrap().ends_with('\n'));
         while bench.log.serve(&mut bench.desk, false) != Turn::Idle {}
         assert_eq!(bench.texts().concat(), text + "rest");
     }

@@ -42,6 +42,22 @@ fn each_service_has_its_own_directory_and_finish_writes_what_the_pipes_hold() {
 }
 
 #[test]
+fn finish_writes_a_full_pipe_of_many_small_lines_in_as_many_batches_as_it_takes() {
+    let scratch = Scratch::new();
+    let logs = scratch.join("logs");
+    let logger = Logger::start(&logs);
+    let (read, mut write) = pipe();
+    logger.keep("a", 64 * MIB, 10, &read);
+    eventually("the log is there", || logs.join("a/current").exists());
+    signal(&logger.child, Signal::SIGSTOP);
+    write.write_all(&b"\n".repeat(65_536)).unwrap();
+    logger.send_text("finish", None);
+    signal(&logger.child, Signal::SIGCONT);
+    assert_eq!(logger.finish_sent(), Some(0));
+    assert_eq!(lines(&logs.join("a")).len(), 65_536);
+}
+
+#[test]
 fn a_known_service_keeps_its_pipe_and_takes_new_limits() {
     let scratch = Scratch::new();
     let logs = scratch.join("logs");

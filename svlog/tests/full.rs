@@ -7,6 +7,7 @@ mod common;
 use common::{Logger, Scratch, archives, eventually, lines, pipe, raw};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -25,6 +26,16 @@ fn small_disk(path: &Path, size: &str) -> bool {
         eprintln!("SKIPPED, NOTHING TESTED: no file system of my own ({error}); run me as root");
     }
     result.is_ok()
+}
+
+/// What a service writes to its pipe, if the logger does not let it wait for ever.
+fn unblocked(mut write: File, says: impl FnOnce(&mut File) + Send + 'static) -> File {
+    let writer = std::thread::spawn(move || {
+        says(&mut write);
+        write
+    });
+    eventually("the service has got rid of its lines", || writer.is_finished());
+    writer.join().unwrap()
 }
 
 /// How many lines the notices count as lost, and how many of the service's own lines there are.
@@ -49,9 +60,11 @@ fn a_full_disk_blocks_nobody_and_the_loss_is_counted_and_said() {
     let _ = std::fs::write(&filler, vec![0; 1 << 20]);
     // Many times what disk and pipe hold: it comes through only if the pipe is relieved.
     let text = "z".repeat(80);
-    for number in 1..10_000 {
-        writeln!(write, "line {number} {text}").unwrap();
-    }
+    let mut write = unblocked(write, move |write| {
+        for number in 1..10_000 {
+            writeln!(write, "line {number} {text}").unwrap();
+        }
+    });
     let warning = format!(
         "svlog: warning: unable to write {}: No space left on device (retrying every second)\n",
         logs.join("a/current").display()
@@ -101,12 +114,14 @@ fn a_file_that_may_not_grow_holds_whole_lines_and_stops_no_other_service() {
     let logs = scratch.join("logs");
     // In units of 512 bytes: 8 KiB, and not at a line end.
     let logger = Logger::start_with(&logs, "ulimit -f 16");
-    let ((read, mut write), (other, mut other_end)) = (pipe(), pipe());
+    let ((read, write), (other, mut other_end)) = (pipe(), pipe());
     logger.keep("a", MIB, 10, &read);
     logger.keep("other", MIB, 10, &other);
-    for number in 0..20_000 {
-        writeln!(write, "line {number}").unwrap();
-    }
+    let _write = unblocked(write, |write| {
+        for number in 0..20_000 {
+            writeln!(write, "line {number}").unwrap();
+        }
+    });
     writeln!(other_end, "I am well").unwrap();
     eventually("the other is heard", || lines(&logs.join("other")) == ["I am well\n"]);
     let kept = lines(&logs.join("a"));
@@ -119,7 +134,7 @@ fn a_file_that_may_not_grow_holds_whole_lines_and_stops_no_other_service() {
         logger.said()
     );
     // Somebody makes room.
-    std::fs::File::options().write(true).open(logs.join("a/current")).unwrap().set_len(0).unwrap();
+    File::options().write(true).open(logs.join("a/current")).unwrap().set_len(0).unwrap();
     eventually("it writes again", || account(&lines(&logs.join("a"))).0 > 0);
     let notice = &lines(&logs.join("a"))[0];
     assert!(notice.starts_with("svlog: lost ") && notice.ends_with("File too large\n"), "{notice}");

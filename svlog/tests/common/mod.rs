@@ -134,8 +134,12 @@ impl Logger {
         });
     }
 
-    pub fn finish(mut self) -> Option<i32> {
+    pub fn finish(self) -> Option<i32> {
         self.send(&LogCommand::Finish, None);
+        self.finish_sent()
+    }
+
+    pub fn finish_sent(mut self) -> Option<i32> {
         ended(&mut self.child).code()
     }
 
