@@ -41,6 +41,7 @@ pub struct Builder {
     accelerator: Option<Accelerator>,
     on_reboot: OnReboot,
     watchdog: bool,
+    disks: Vec<PathBuf>,
     sinks: Vec<Sink>,
 }
 
@@ -56,6 +57,7 @@ impl Builder {
             accelerator: None,
             on_reboot: OnReboot::Ends,
             watchdog: false,
+            disks: Vec::new(),
             sinks: Vec::new(),
         }
     }
@@ -108,6 +110,12 @@ impl Builder {
         self
     }
 
+    /// Adds a disk, whose content is that of the raw file `path`. The first one is `/dev/vda` in the guest.
+    pub fn disk(mut self, path: impl Into<PathBuf>) -> Self {
+        self.disks.push(path.into());
+        self
+    }
+
     /// Writes the console to `file` as it is read.
     pub fn log(self, mut file: File) -> Self {
         // A full disk must not stop the machine; the transcript is still whole.
@@ -154,6 +162,11 @@ impl Builder {
         arguments.add(["-mon", "chardev=monitor,mode=control"]);
         arguments.add(["-netdev", &self.ports.netdev(), "-device", "virtio-net-pci,netdev=net"]);
         arguments.add(["-device", "virtio-rng-pci"]);
+        for disk in &self.disks {
+            // A comma in a value is written twice.
+            let path = disk.display().to_string().replace(',', ",,");
+            arguments.add(["-drive", &format!("if=virtio,format=raw,file={path}")]);
+        }
         if self.watchdog {
             arguments.add(["-device", "i6300esb", "-action", "watchdog=reset"]);
         }
@@ -217,6 +230,12 @@ mod tests {
     fn a_watchdog_is_there_when_asked_for() {
         assert!(!line(&builder()).contains("i6300esb"));
         assert!(line(&builder().watchdog()).contains("-device i6300esb -action watchdog=reset"));
+    }
+
+    #[test]
+    fn disks_come_in_order_and_may_have_any_name() {
+        let line = line(&builder().disk("/d/one").disk("/d/two,2"));
+        assert!(line.contains("format=raw,file=/d/one -drive if=virtio,format=raw,file=/d/two,,2"), "{line}");
     }
 
     #[test]

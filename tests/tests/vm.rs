@@ -1,0 +1,23 @@
+//! Whole machines: the image in QEMU, asked over ssh and through its ports, and listened to on its console.
+//! Only what needs a kernel of its own is tested here.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails here fails a test"
+)]
+
+#[path = "vm/broken.rs"]
+mod broken;
+#[path = "vm/guest.rs"]
+mod guest;
+#[path = "vm/images.rs"]
+mod images;
+#[path = "vm/kernel.rs"]
+mod kernel;
+#[path = "vm/power.rs"]
+mod power;
+#[path = "vm/services.rs"]
+mod services;

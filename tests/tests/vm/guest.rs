@@ -1,0 +1,67 @@
+//! A machine under test, and what a person would ask it.
+
+use qemu::Machine;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long anything may take that is waited for. Emulated, and with other machines beside it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Boots an image and waits until its services have settled.
+pub fn boot(image: &Path) -> Machine {
+    let machine = Machine::builder(image).boot().unwrap();
+    machine.wait_until_up(PATIENCE).unwrap();
+    machine
+}
+
+/// What `svctl status --json` says of one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub state: String,
+    pub pid: Option<u64>,
+    pub reason: String,
+}
+
+/// What `svctl status --json` says of all services.
+pub fn status(machine: &Machine) -> BTreeMap<String, Service> {
+    // Its exit status tells whether all are up, which is not the question here.
+    let text = machine.ssh("svctl status --json").unwrap().stdout;
+    let list: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let services = list.as_array().or_else(|| list["services"].as_array()).expect("a list");
+    let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    services
+        .iter()
+        .map(|service| {
+            let seen = Service {
+                state: word(&service["state"]),
+                pid: service["pid"].as_u64(),
+                reason: word(&service["reason"]),
+            };
+            (word(&service["name"]), seen)
+        })
+        .collect()
+}
+
+/// Asks again until the answer is as it should be.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(seen) => assert!(began.elapsed() < PATIENCE, "{what} did not come; last seen: {seen}"),
+        }
+    }
+}
+
+/// The pids of everything in the machine but kernel threads and what the question itself needs, by pid.
+pub fn processes(machine: &Machine) -> BTreeMap<u64, String> {
+    let script = r#"for d in /proc/[0-9]*; do p=${d#/proc/}; c=$(tr '\0' ' ' < $d/cmdline 2>/dev/null); [ -n "$c" ] && echo "$p $c"; done; true"#;
+    let text = machine.run(script).unwrap();
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(_, command)| !command.starts_with("sh -c") && !command.starts_with("-sh") && !command.contains("/proc/[0-9]"))
+        .filter(|(_, command)| !command.starts_with("tr "))
+        .map(|(pid, command)| (pid.parse().unwrap(), command.trim().to_owned()))
+        .collect()
+}

@@ -1,0 +1,43 @@
+//! PID 1 under a real kernel.
+
+use crate::guest::boot;
+use crate::images;
+
+#[test]
+fn ten_thousand_orphans_leave_no_zombie() {
+    let machine = boot(&images::shipped());
+    // Each of the hundred shells leaves a hundred children behind, which init has to take in and to reap.
+    let script = "i=0; while [ $i -lt 100 ]; do sh -c 'j=0; while [ $j -lt 100 ]; do (:)& j=$((j+1)); done' & \
+                  i=$((i+1)); done; wait";
+    machine.run(script).unwrap();
+    let zombies = "ls -d /proc/[0-9]*/stat | xargs cat 2>/dev/null | sed 's/.*) //' | grep -c '^Z' || true";
+    crate::guest::eventually("the last zombie's end", || match machine.run(zombies).unwrap().trim() {
+        "0" => Ok(()),
+        some => Err(format!("{some} zombies")),
+    });
+    let forks = machine.run("sed -n 's/^processes //p' /proc/stat").unwrap();
+    assert!(forks.trim().parse::<u64>().unwrap() > 10_000, "{forks}");
+    machine.power_off().unwrap();
+}
+
+#[test]
+fn the_root_can_be_pivoted_away_from_and_the_system_is_as_mesos_needs_it() {
+    let machine = boot(&images::shipped());
+    let pivot = "mkdir -p /tmp/new && mount -t tmpfs none /tmp/new && mkdir /tmp/new/old && \
+                 unshare -m sh -c 'mount --make-rprivate / && cd /tmp/new && pivot_root . old && echo pivoted'";
+    assert_eq!(machine.run(pivot).unwrap(), "pivoted\n");
+
+    let mounts = machine.run("cat /proc/self/mountinfo").unwrap();
+    let root = mounts.lines().rfind(|line| line.split(' ').nth(4) == Some("/")).unwrap();
+    assert!(root.contains(" shared:"), "/ is shared: {root}");
+    let cgroups: Vec<&str> = mounts.lines().filter(|line| line.contains(" - cgroup2 ")).collect();
+    assert_eq!(cgroups.len(), 1, "{mounts}");
+    assert!(cgroups[0].contains(" /sys/fs/cgroup "), "{}", cgroups[0]);
+    let run = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/run")).unwrap();
+    assert!(!run.contains("nodev"), "{run}");
+
+    let version = machine.ssh("/sbin/init --version").unwrap();
+    assert!(version.stdout.starts_with("mainstay init "), "{}", version.stdout);
+    assert_eq!(machine.run("cat /proc/1/comm /proc/sys/kernel/hostname").unwrap(), "init\nmainstay\n");
+    machine.power_off().unwrap();
+}

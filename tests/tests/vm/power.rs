@@ -1,0 +1,91 @@
+//! The end of the machine, asked for in every way there is.
+
+use crate::guest::{PATIENCE, boot};
+use crate::images;
+use qemu::{Machine, OnReboot};
+use std::process::Command;
+
+const DOWN: &str = "reboot: Power down";
+
+/// The places of `parts` in `text`, which must come in this order.
+fn in_order(text: &str, parts: &[&str]) {
+    let mut from = 0;
+    for part in parts {
+        let at = text[from..].find(part).unwrap_or_else(|| panic!("\"{part}\" does not come after {from} in {text}"));
+        from += at + part.len();
+    }
+}
+
+#[test]
+fn power_off_drains_the_agent_stops_in_reverse_order_and_writes_the_last_lines() {
+    let scratch = tempfile();
+    make_disk(&scratch);
+    let machine = Machine::builder(images::shipped()).disk(&scratch).boot().unwrap();
+    machine.wait_until_up(PATIENCE).unwrap();
+    // The logs go to a disk that outlives the machine; the logger finds it when it is started again.
+    machine.run("mount -t ext4 /dev/vda /var/log && kill -9 $(pidof svlog)").unwrap();
+    machine.run("svctl restart mesos-agent mesos-master").unwrap();
+    machine.console().skip_to_now();
+    machine.power_off().unwrap();
+    let console = machine.transcript();
+    let end = &console[console.rfind("init: poweroff").expect("the request on the console")..];
+    // The agent leaves the cluster while its master and its network are still there.
+    in_order(end, &["mesos-agent: down", "mesos-master: down", "network: down", "unmounting", "powering off", DOWN]);
+    in_order(end, &["mesos-agent: down", "sshd: down"]);
+    assert!(end.trim_end().ends_with(DOWN), "{end}");
+
+    let agent = read_from_disk(&scratch, "/mesos-agent/current");
+    assert!(agent.contains("SIGUSR1"), "the agent was drained: {agent}");
+    let last = agent.lines().last().unwrap();
+    assert!(last.contains("executors"), "the last line of the drain is there: {agent}");
+    let master = read_from_disk(&scratch, "/mesos-master/current");
+    assert!(master.contains("SIGTERM"), "the master's last words are there: {master}");
+    std::fs::remove_file(scratch).unwrap();
+}
+
+fn tempfile() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("mainstay-disk-{}", std::process::id()))
+}
+
+fn make_disk(path: &std::path::Path) {
+    let file = std::fs::File::create(path).unwrap();
+    file.set_len(16 << 20).unwrap();
+    let made = Command::new("/sbin/mkfs.ext4").args(["-q", "-F"]).arg(path).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+}
+
+fn read_from_disk(disk: &std::path::Path, file: &str) -> String {
+    let read = Command::new("/sbin/debugfs").args(["-R", &format!("cat {file}")]).arg(disk).output().unwrap();
+    String::from_utf8(read.stdout).unwrap()
+}
+
+#[test]
+fn busyboxs_poweroff_halt_and_reboot_and_ctrl_alt_del_are_obeyed() {
+    let image = images::shipped();
+    let machine = Machine::builder(&image).on_reboot(OnReboot::Restarts).boot().unwrap();
+    machine.wait_until_up(PATIENCE).unwrap();
+    let console = machine.console();
+
+    machine.ssh("busybox reboot").unwrap();
+    console.wait_for("reboot: Restarting system", PATIENCE).unwrap();
+    machine.wait_until_up(PATIENCE).unwrap();
+
+    machine.ctrl_alt_del().unwrap();
+    console.wait_for("init: reboot: asked for by signal INT from the kernel", PATIENCE).unwrap();
+    console.wait_for("reboot: Restarting system", PATIENCE).unwrap();
+    machine.wait_until_up(PATIENCE).unwrap();
+
+    machine.wait_for_ssh(PATIENCE).unwrap();
+    machine.ssh("busybox poweroff").unwrap();
+    console.wait_for(DOWN, PATIENCE).unwrap();
+    assert!(machine.wait_for_exit(PATIENCE), "the machine is off");
+}
+
+#[test]
+fn halt_stops_the_processor_and_leaves_the_power_on() {
+    let machine = boot(&images::shipped());
+    machine.wait_for_ssh(PATIENCE).unwrap();
+    machine.ssh("busybox halt").unwrap();
+    machine.console().wait_for("reboot: System halted", PATIENCE).unwrap();
+    machine.pull_plug();
+}
