@@ -291,10 +291,9 @@ impl Tree {
     /// Adds a directory of the machine that builds, at a path; owners become root, modes become regular.
     pub(crate) fn graft(&mut self, directory: &Path, at: &str, origin: &Origin) -> Result<()> {
         let reading = || format!("read {}", directory.display());
-        let mut names: Vec<PathBuf> = fs::read_dir(directory)
+        let names: Vec<PathBuf> = fs::read_dir(directory)
             .and_then(|list| list.map(|entry| entry.map(|entry| entry.path())).collect())
             .context(reading)?;
-        names.sort();
         for path in names {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
                 return Err(Error::new(format_args!("read {}", path.display()), "its name is not UTF-8"));
