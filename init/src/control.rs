@@ -70,7 +70,7 @@ impl Init {
         for line in lines {
             let answer = self.obey(token, &line, &by);
             self.clients.answer(token, &answer);
-            self.carry_out_for(token, &line);
+            self.change_graph(&line);
         }
         if !alive && let Some(slot) = self.clients.slot(token) {
             *slot = None;
@@ -92,13 +92,15 @@ impl Init {
                 let reports = (0..self.services.len()).map(|index| self.report_line(index) + "\n");
                 format!("ok\n{}", reports.collect::<String>())
             }
-            Some(InitCommand::Start(name) | InitCommand::Stop(name)) if self.graph.find(name).is_none() => {
+            Some(InitCommand::Start(name) | InitCommand::Stop(name) | InitCommand::Restart(name))
+                if self.graph.find(name).is_none() =>
+            {
                 format!("error no such service {name}\n")
             }
-            Some(InitCommand::Start(_)) if self.graph.going_down() => {
+            Some(InitCommand::Start(_) | InitCommand::Restart(_)) if self.graph.going_down() => {
                 "error the machine is going down\n".to_owned()
             }
-            Some(InitCommand::Start(_) | InitCommand::Stop(_)) => {
+            Some(InitCommand::Start(_) | InitCommand::Stop(_) | InitCommand::Restart(_)) => {
                 self.messages.info(&format!("{line}: asked for by {by}"));
                 "ok\n".to_owned()
             }
@@ -106,23 +108,28 @@ impl Init {
     }
 
     /// Changes the graph after the answer, so that the client hears of the changes after it.
-    fn carry_out_for(&mut self, _token: u64, line: &str) {
-        match InitCommand::parse(line) {
-            Some(InitCommand::Start(name)) => {
-                let Some(index) = self.graph.find(name) else { return };
-                let waits = self.graph.nodes().get(index).is_some_and(|node| node.state == State::Backoff);
-                self.graph.start(index);
-                if waits {
-                    // It would come by itself, but somebody wants it now.
-                    self.tell(index, Command::Start);
-                }
+    fn change_graph(&mut self, line: &str) {
+        let Some(InitCommand::Start(name) | InitCommand::Stop(name) | InitCommand::Restart(name)) =
+            InitCommand::parse(line)
+        else {
+            return;
+        };
+        let Some(index) = self.graph.find(name).filter(|_| !self.graph.going_down()) else { return };
+        let supervised = self.services.get(index).is_some_and(crate::services::Service::has_supervisor);
+        let waits = self.graph.nodes().get(index).is_some_and(|node| node.state == State::Backoff);
+        if line.starts_with("stop") {
+            self.graph.stop(index);
+        } else if line.starts_with("restart") {
+            self.graph.start_again(index);
+            if supervised {
+                self.tell(index, Command::Restart);
             }
-            Some(InitCommand::Stop(name)) => {
-                if let Some(index) = self.graph.find(name) {
-                    self.graph.stop(index);
-                }
+        } else {
+            self.graph.start(index);
+            if waits && supervised {
+                // It would come by itself, but somebody wants it now.
+                self.tell(index, Command::Start);
             }
-            Some(InitCommand::Power(_) | InitCommand::Events) | None => {}
         }
     }
 }

@@ -238,6 +238,7 @@ impl Init {
             directory: Some(c"/"),
             descriptors: &all,
             session: true,
+            record: None,
         });
         child.map(|child| child.pid).map_err(|problem| format!("{problem} ({})", file.display()))
     }

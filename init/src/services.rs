@@ -29,7 +29,10 @@ pub(crate) struct Service {
     /// How that ended, if its supervisor could not be told yet.
     unheard_death: Option<(Pid, WaitStatus)>,
     state: Option<State>,
+    /// How many runs there were, of all its supervisors together.
     starts: u32,
+    /// How many of them before the supervisor that it has.
+    starts_before: u32,
     want: Option<Want>,
     reason: String,
     /// What the console was told last.
@@ -115,6 +118,7 @@ impl Init {
                 let _ = self.poller.add(&supervisor.channel, token);
                 let Some(service) = self.services.get_mut(index) else { return };
                 service.supervisor = Some(supervisor);
+                service.starts_before = service.starts;
                 if let Some((pid, status)) = service.unheard_death.take() {
                     self.tell(index, Command::Died(pid, status));
                 }
@@ -211,7 +215,7 @@ impl Init {
         service.main = report.pid;
         service.state = Some(report.state);
         service.want = Some(report.want);
-        service.starts = report.starts;
+        service.starts = service.starts_before.saturating_add(report.starts);
         report.reason.clone_into(&mut service.reason);
         self.graph.report(index, report.state, report.want, report.overdue);
         self.announce(index, report.state, report.reason);

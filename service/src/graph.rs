@@ -189,6 +189,15 @@ impl Graph {
         }
     }
 
+    /// As [`Graph::start`], and a oneshot that is done is run again.
+    pub fn start_again(&mut self, index: Index) {
+        self.start(index);
+        if let Some(node) = self.nodes.get_mut(index).filter(|node| node.wanted && node.state == State::Done)
+        {
+            node.state = State::Down;
+        }
+    }
+
     /// No longer wants a service. What requires it stops as well, and comes back with it.
     pub fn stop(&mut self, index: Index) {
         let members = match self.nodes.get_mut(index) {
@@ -238,12 +247,11 @@ impl Graph {
         step
     }
 
-    /// Whether everything that is wanted has settled: what booting waits for.
+    /// Whether everything that is wanted has settled: what booting waits for. What dies again and again
+    /// has too: it may never come up.
     #[must_use]
     pub fn settled(&self) -> bool {
-        self.nodes
-            .iter()
-            .all(|node| !node.wanted || node.state.settled() && node.state != State::Down || node.overdue)
+        self.nodes.iter().all(|node| !node.wanted || node.passed())
     }
 
     /// Whether nothing runs any more: what going down waits for.

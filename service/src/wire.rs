@@ -121,6 +121,8 @@ pub enum InitCommand<'a> {
     Start(&'a str),
     /// Stop the service, after what requires it.
     Stop(&'a str),
+    /// Stop the service if it runs, and start it; what requires it stays. A oneshot is run again.
+    Restart(&'a str),
     /// Take the machine down.
     Power(Power),
     /// Send a report of every service at once, then one for every change.
@@ -134,6 +136,7 @@ impl<'a> InitCommand<'a> {
         match line.split_once(' ') {
             Some(("start", name)) => Some(InitCommand::Start(name)),
             Some(("stop", name)) => Some(InitCommand::Stop(name)),
+            Some(("restart", name)) => Some(InitCommand::Restart(name)),
             Some(_) => None,
             None if line == "events" => Some(InitCommand::Events),
             None => Power::parse(line).map(InitCommand::Power),
@@ -146,6 +149,7 @@ impl fmt::Display for InitCommand<'_> {
         match self {
             InitCommand::Start(name) => write!(f, "start {name}"),
             InitCommand::Stop(name) => write!(f, "stop {name}"),
+            InitCommand::Restart(name) => write!(f, "restart {name}"),
             InitCommand::Power(power) => f.write_str(power.word()),
             InitCommand::Events => f.write_str("events"),
         }
@@ -261,6 +265,7 @@ mod tests {
         for command in [
             InitCommand::Start("a"),
             InitCommand::Stop("b"),
+            InitCommand::Restart("c"),
             InitCommand::Power(Power::Halt),
             InitCommand::Events,
         ] {

@@ -53,6 +53,8 @@ pub enum Wish {
     Start,
     /// Want it down.
     Stop,
+    /// Want it up in a new run.
+    Restart,
 }
 
 /// Has init start or stop services.

@@ -22,8 +22,10 @@ struct Standing {
 impl Standing {
     fn new(report: &Report<'_>) -> Standing {
         let at_rest = report.state == State::Down && report.want == Want::Down;
-        // An overdue service holds nobody up any more. One that is to be up, and is down, has yet to begin.
-        let settled = report.overdue || (report.state.settled() && (report.state != State::Down || at_rest));
+        // What is overdue, or dies again and again, holds nobody up any more. What is to be up, and is down, has
+        // yet to begin.
+        let hopeless = report.overdue || report.state == State::Backoff;
+        let settled = hopeless || (report.state.settled() && (report.state != State::Down || at_rest));
         let overdue = if report.overdue { ", overdue" } else { "" };
         let reason = if report.reason.is_empty() { String::new() } else { format!(": {}", report.reason) };
         let text = format!("{}: {}{overdue}{reason}", report.name, report.state.word());

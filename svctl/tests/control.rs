@@ -98,14 +98,14 @@ fn without_waiting_a_restart_returns_as_soon_as_it_is_taken() {
 }
 
 #[test]
-fn a_restart_of_what_is_down_is_a_start_by_init() {
+fn a_restart_of_what_is_down_is_done_by_init() {
     let fixture = Fixture::new();
     let supervisor = fixture.supervisor("agent", |mut player| {
         player.expect("events").say("ok").say("event agent down down timely 0 3");
         player.expect("restart").say("error not wanted up").until_gone();
     });
     let init = fixture.init(|mut player| {
-        player.expect("events").expect("start agent");
+        player.expect("events").expect("restart agent");
         player
             .say("ok")
             .say("event other up up timely 5 1")

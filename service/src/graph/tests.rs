@@ -166,6 +166,31 @@ fn going_down_drains_first_then_stops_in_reverse_order() {
 }
 
 #[test]
+fn a_oneshot_is_run_again_when_asked_and_what_requires_it_stays() {
+    let mut g = graph(&["modules", "network requires modules"]);
+    start(&mut g, "network");
+    say(&mut g, "modules", State::Done);
+    say(&mut g, "network", State::Up);
+    assert!(start(&mut g, "modules").is_empty(), "a start leaves what is done");
+    g.start_again(0);
+    assert_eq!(steps(&mut g), ["launch modules"]);
+    assert!(say(&mut g, "modules", State::Done).is_empty());
+}
+
+#[test]
+fn a_service_that_dies_again_and_again_does_not_hold_up_the_boot() {
+    let mut g = graph(&["a", "b requires a", "c"]);
+    for name in ["b", "c"] {
+        start(&mut g, name);
+    }
+    say(&mut g, "c", State::Backoff);
+    assert!(!g.settled());
+    say(&mut g, "a", State::Up);
+    say(&mut g, "b", State::Up);
+    assert!(g.settled());
+}
+
+#[test]
 fn what_drains_goes_down_even_if_others_require_it() {
     let mut g = graph(&["agent drains", "user requires agent"]);
     start(&mut g, "user");

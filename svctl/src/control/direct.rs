@@ -35,7 +35,7 @@ fn restart_without(places: &Places, name: &str, patience: Patience) -> Vec<Outco
         Err(failure) => return vec![failure.into()],
     };
     if members == [name] {
-        return init::ask(places, Wish::Start, &members, patience);
+        return init::ask(places, Wish::Restart, &members, patience);
     }
     members.iter().flat_map(|member| restart(places, member, patience)).collect()
 }

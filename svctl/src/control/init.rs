@@ -84,12 +84,14 @@ fn converse(
         match wish {
             Wish::Start => connection.send(InitCommand::Start(&request.name))?,
             Wish::Stop => connection.send(InitCommand::Stop(&request.name))?,
+            Wish::Restart => connection.send(InitCommand::Restart(&request.name))?,
         }
         pending.push_back(Pending::Request(at));
     }
     let goal = match wish {
         Wish::Start => Goal::Up,
         Wish::Stop => Goal::Down,
+        Wish::Restart => Goal::NewRun,
     };
     let timeout = if patience.wait { patience.timeout } else { ANSWER_TIME };
     while !pending.is_empty() || (patience.wait && requests.iter().any(|request| !request.is_settled())) {
