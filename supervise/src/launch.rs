@@ -19,6 +19,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) null: BorrowedFd<'a>,
     /// A descriptor it gets besides the standard ones.
     pub(crate) extra: Option<(BorrowedFd<'a>, i32)>,
+    /// Where it puts down its number before it begins, if it is to be found again.
+    pub(crate) record: Option<BorrowedFd<'a>>,
 }
 
 /// Starts `command` as the definition says; the problem is told in words.
@@ -48,6 +50,7 @@ pub(crate) fn start(
         directory: Some(&working_directory),
         descriptors: &descriptors,
         session: true,
+        record: surroundings.record,
     })
     .map_err(|problem| match problem.step {
         sys::spawn::Step::Execute => {
@@ -56,9 +59,10 @@ pub(crate) fn start(
         sys::spawn::Step::Directory => {
             format!("unable to enter {}: {}", directory.display(), problem.errno.desc())
         }
-        sys::spawn::Step::Clone | sys::spawn::Step::Session | sys::spawn::Step::Descriptors => {
-            problem.to_string()
-        }
+        sys::spawn::Step::Clone
+        | sys::spawn::Step::Session
+        | sys::spawn::Step::Descriptors
+        | sys::spawn::Step::Parent => problem.to_string(),
     })
 }
 
@@ -116,7 +120,7 @@ fn unquote(value: &str) -> &str {
 pub(crate) fn find(name: &str, directory: &Path, path: &str) -> Result<PathBuf, String> {
     if name.contains('/') {
         // A relative one is seen from where the program starts.
-        return Ok(directory.join(name));
+        return Ok(directory.join(name.strip_prefix("./").unwrap_or(name)));
     }
     let executable = |file: &Metadata| file.is_file() && file.permissions().mode() & 0o111 != 0;
     path.split(':')

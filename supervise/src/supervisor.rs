@@ -32,6 +32,9 @@ pub(crate) struct Supervisor {
     pub(crate) channel: Option<OwnedFd>,
     pub(crate) clients: Clients,
     null: OwnedFd,
+    /// Where the main process puts down its number before it begins: the status comes after that.
+    record: Option<OwnedFd>,
+    pub(crate) record_path: PathBuf,
     /// The end that a service writes its readiness to.
     notification: Option<OwnedFd>,
     probe: Option<Pid>,
@@ -70,7 +73,7 @@ impl Supervisor {
         if let Some(channel) = &channel {
             poller.add(channel, CHANNEL).map_err(plain)?;
         }
-        let control = directory.join("control");
+        let (control, record_path) = (directory.join("control"), directory.join("spawned"));
         let listener = sys::socket::listen_at(&control);
         if let Err(error) = &listener {
             let problem = unable("listen at", &control, error);
@@ -87,6 +90,8 @@ impl Supervisor {
             channel,
             clients: Clients::new(listener, CLIENTS),
             null: launch::open_null().map_err(plain)?,
+            record: sys::record::open(&record_path).ok(),
+            record_path,
             notification: None,
             probe: None,
             probe_wanted: false,
@@ -139,6 +144,10 @@ impl Supervisor {
             self.start_probe();
         }
         while let Some(event) = self.queue.pop_front() {
+            // Ready and dead at one waking: who waits for it to become ready hears of both.
+            if matches!(event, Event::Died(..)) && std::mem::take(&mut self.dirty) {
+                self.publish();
+            }
             self.handle(event);
         }
         if std::mem::take(&mut self.dirty) {
@@ -248,6 +257,7 @@ impl Supervisor {
         let surroundings = Surroundings {
             null: self.null.as_fd(),
             extra: writer.as_ref().map(|writer| (writer.as_fd(), number)),
+            record: self.record.as_ref().map(AsFd::as_fd),
         };
         let event = match launch::start(&self.definition, &self.definition.command, &surroundings) {
             Ok(child) => {
@@ -276,7 +286,7 @@ impl Supervisor {
             definition.name.clone(),
             group.to_string(),
         ];
-        let surroundings = Surroundings { null: self.null.as_fd(), extra: None };
+        let surroundings = Surroundings { null: self.null.as_fd(), extra: None, record: None };
         let child = launch::start(&definition, &command, &surroundings);
         if let Err(problem) = &child {
             self.say(&format!("warning: finish script: {problem} (going on without)"));
@@ -286,7 +296,7 @@ impl Supervisor {
 
     fn start_probe(&mut self) {
         let ReadyMethod::Command { command, .. } = &self.definition.ready.method else { return };
-        let surroundings = Surroundings { null: self.null.as_fd(), extra: None };
+        let surroundings = Surroundings { null: self.null.as_fd(), extra: None, record: None };
         match launch::start(&self.definition, command, &surroundings) {
             Ok(child) => self.probe = Some(child.pid),
             Err(problem) => {

@@ -22,7 +22,7 @@ impl Connection {
         Connection { socket, buffer: [0; LINE_MAX], used: 0, subscribed: false }
     }
 
-    /// Reads what has come. False when the client has gone, or sends lines without end.
+    /// Reads what has come. False when the client has gone, or sends a line without end, of which it is told.
     pub fn fill(&mut self) -> bool {
         let Some(free) = self.buffer.get_mut(self.used..).filter(|free| !free.is_empty()) else {
             return false;
@@ -31,7 +31,11 @@ impl Connection {
             Ok(0) => false,
             Ok(count) => {
                 self.used += count;
-                true
+                let endless = self.used == LINE_MAX && !self.buffer.contains(&b'\n');
+                if endless {
+                    self.send("error line too long\n");
+                }
+                !endless
             }
             Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
         }
@@ -63,7 +67,7 @@ impl AsFd for Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 
     #[test]
@@ -89,9 +93,13 @@ mod tests {
         let (mut client, server) = UnixStream::pair().unwrap();
         server.set_nonblocking(true).unwrap();
         let mut connection = Connection::new(server.into());
-        client.write_all(&[b'x'; LINE_MAX]).unwrap();
+        client.write_all(&[b'x'; LINE_MAX - 1]).unwrap();
         assert!(connection.fill() && connection.line().is_none());
-        assert!(!connection.fill());
+        client.write_all(b"x").unwrap();
+        assert!(!connection.fill() && connection.line().is_none());
+        let mut answer = [0; 20];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"error line too long\n");
         assert!((0..100_000).any(|_| !connection.send("event\n")));
     }
 }

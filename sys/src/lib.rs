@@ -13,6 +13,7 @@ pub mod pipe;
 pub mod poll;
 pub mod power;
 pub mod process;
+pub mod record;
 pub mod signals;
 pub mod socket;
 pub mod spawn;

@@ -32,6 +32,10 @@ pub struct Spawn<'a> {
     pub descriptors: &'a [(BorrowedFd<'a>, i32)],
     /// Whether it leads a new session, and so a new process group.
     pub session: bool,
+    /// Where the child puts down its own number and the time, as [`crate::record::read`] has it, before it
+    /// executes anything. If we are gone by then it does not: whoever comes after us finds it there, or finds
+    /// nothing that runs.
+    pub record: Option<BorrowedFd<'a>>,
 }
 
 /// A program that was started.
@@ -54,6 +58,8 @@ pub enum Step {
     Directory,
     /// Arranging the descriptors.
     Descriptors,
+    /// Finding the parent alive.
+    Parent,
     /// Executing the program.
     Execute,
 }
@@ -74,6 +80,7 @@ impl fmt::Display for SpawnError {
             Step::Session => "unable to lead a session",
             Step::Directory => "unable to enter the directory",
             Step::Descriptors => "unable to arrange descriptors",
+            Step::Parent => "the parent is gone",
             Step::Execute => "unable to execute",
         };
         write!(f, "{what}: {}", self.errno.desc())
@@ -85,6 +92,7 @@ impl std::error::Error for SpawnError {}
 /// Everything that the child uses, made before it exists: it must not allocate.
 struct Plan<'a> {
     spawn: &'a Spawn<'a>,
+    parent: nix::unistd::Pid,
     arguments: *const *const c_char,
     environment: *const *const c_char,
     /// Written by the child, which shares our memory, read by us once it is gone or has executed.
@@ -98,8 +106,13 @@ struct Plan<'a> {
 pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, SpawnError> {
     let arguments = pointers(spawn.arguments);
     let environment = pointers(spawn.environment);
-    let mut plan =
-        Plan { spawn, arguments: arguments.as_ptr(), environment: environment.as_ptr(), failure: None };
+    let mut plan = Plan {
+        spawn,
+        parent: nix::unistd::getpid(),
+        arguments: arguments.as_ptr(),
+        environment: environment.as_ptr(),
+        failure: None,
+    };
 
     // A handler of ours must not run in the child while it shares our memory: nothing may come in until
     // it has reset them all.
@@ -159,6 +172,12 @@ fn prepare_and_execute(plan: &Plan<'_>) -> Result<(), SpawnError> {
     arrange(plan.spawn.descriptors).map_err(at(Step::Descriptors))?;
     if let Some(directory) = plan.spawn.directory {
         nix::unistd::chdir(directory).map_err(at(Step::Directory))?;
+    }
+    if let Some(record) = plan.spawn.record {
+        crate::record::write(record);
+        if nix::unistd::getppid() != plan.parent {
+            return Err(SpawnError { step: Step::Parent, errno: Errno::ESRCH });
+        }
     }
     // The very last step, so that what was ignored or blocked here does not reach the program.
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
@@ -226,6 +245,7 @@ mod tests {
             directory,
             descriptors: &[(writer.as_fd(), 1), (writer.as_fd(), 2)],
             session,
+            record: None,
         })?;
         drop(writer);
         let mut text = String::new();
@@ -289,6 +309,7 @@ mod tests {
             directory: None,
             descriptors: &[(null.as_fd(), 3), (writer.as_fd(), 9), (null.as_fd(), 0)],
             session: false,
+            record: None,
         })
         .unwrap();
         drop(writer);
