@@ -7,7 +7,8 @@ use crate::sample::Sample;
 use crate::suite::Suite;
 use crate::{Options, commands, idle, kills, machine, peers, processes, table, unable};
 use nix::mount::{MsFlags, mount};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Runs of a command whose time does not depend on the service.
@@ -24,28 +25,39 @@ pub(crate) fn run(options: &Options, directory: &Path) -> Result<(), String> {
     println!("Mainstay {} on {}", env!("CARGO_PKG_VERSION"), machine::describe());
     println!("times in ms, memory in kB; medians; \"high\" is what nine of ten stay below; \"aim\" is ours");
 
-    let few = small(options, &directory.join("few"))?;
-    let mut suite = start(options, &directory.join("many"), options.services)?;
+    let programs = copy_programs(&options.programs, &directory.join("programs"))?;
+    let few = small(options, &programs, &directory.join("few"))?;
+    let mut suite = start(&programs, &directory.join("many"), options.services)?;
     let many = Memory::of(&suite.processes());
     let woken = idle::measure(&suite.processes(), Duration::from_secs(options.idle));
     kill_services(options, &mut suite, directory)?;
     let used = Memory::of(&suite.processes());
 
-    table::heading("private memory per service, logger included", ["per", "", "", "aim"]);
+    table::heading("private memory per service, logger included", ["all", "data", "", "aim"]);
     tell_memory(options.few, "", &few.memory, "");
     tell_memory(options.services, "", &many, "24");
     tell_memory(options.services, ", each restarted once", &used, "24");
     for (label, name) in [("s6, without a logger", "s6-supervise"), ("runit, without a logger", "runsv")] {
-        tell_peer_memory(label, &Memory::of(&processes::named(name)));
+        tell_peer_memory(label, name);
     }
     commands_of(options, &suite, &few.status)?;
     tell_idle(options, &suite, &woken);
     suite.stop()
 }
 
-fn start(options: &Options, directory: &Path, services: u16) -> Result<Suite, String> {
-    std::fs::create_dir_all(directory).map_err(unable("make a directory"))?;
-    Suite::start(&options.programs, directory, services)
+/// Copies, so that they cannot change meanwhile, and no page of theirs is shared with what runs elsewhere.
+fn copy_programs(from: &Path, to: &Path) -> Result<PathBuf, String> {
+    fs::create_dir_all(to).map_err(unable("make a directory"))?;
+    for program in ["init", "supervise", "svlog", "svctl"] {
+        let problem = unable(&format!("copy {}", from.join(program).display()));
+        fs::copy(from.join(program), to.join(program)).map_err(problem)?;
+    }
+    Ok(to.to_owned())
+}
+
+fn start(programs: &Path, directory: &Path, services: u16) -> Result<Suite, String> {
+    fs::create_dir_all(directory).map_err(unable("make a directory"))?;
+    Suite::start(programs, directory, services)
 }
 
 /// What is measured on the small tree.
@@ -54,8 +66,8 @@ struct Few {
     status: Sample,
 }
 
-fn small(options: &Options, directory: &Path) -> Result<Few, String> {
-    let suite = start(options, directory, options.few)?;
+fn small(options: &Options, programs: &Path, directory: &Path) -> Result<Few, String> {
+    let suite = start(programs, directory, options.few)?;
     let memory = Memory::of(&suite.processes());
     let status = commands::repeat(&suite, &["status"], REPEATS)?;
     suite.stop()?;
@@ -96,20 +108,19 @@ fn victim_of(peer: &mut Peer) -> Option<Victim<'_>> {
 }
 
 fn tell_memory(services: u16, when: &str, memory: &Memory, aim: &str) {
-    let per = format!("{:.1}", memory.per(services));
-    let empty = String::new;
-    table::row(&format!("mainstay, {services} services{when}"), [per, empty(), empty(), aim.to_owned()]);
+    let [private, data] = memory.per(usize::from(services));
+    let label = format!("mainstay, {services} services{when}");
+    table::row(&label, [private, data, String::new(), aim.to_owned()]);
     table::note(&format!("each: {}", memory.parts()));
 }
 
-fn tell_peer_memory(label: &str, memory: &Memory) {
-    match memory.by_name.first() {
-        Some((_, sample)) => {
-            let empty = String::new;
-            table::row(label, [format!("{:.1}", sample.median()), empty(), empty(), empty()]);
-        }
-        None => table::absent(label),
+fn tell_peer_memory(label: &str, name: &str) {
+    let supervisors = processes::named(name);
+    if supervisors.is_empty() {
+        return table::absent(label);
     }
+    let [private, data] = Memory::of(&supervisors).per(supervisors.len());
+    table::row(label, [private, data, String::new(), String::new()]);
 }
 
 fn commands_of(options: &Options, suite: &Suite, few: &Sample) -> Result<(), String> {
