@@ -17,8 +17,10 @@ SSH_KEY ?=
 PORTS ?=
 APPEND ?=
 
+# A person at the console is let in; a command comes over ssh.
+kernel_arguments = $(strip $(if $(CMD),,mainstay.autologin) $(APPEND))
 run_options = $(if $(CMD),--cmd '$(subst ','\'',$(CMD))') $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') \
-	$(if $(PORTS),--ports '$(PORTS)') $(if $(APPEND),--append '$(APPEND)')
+	$(if $(PORTS),--ports '$(PORTS)') $(if $(kernel_arguments),--append '$(kernel_arguments)')
 image_options = $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(if $(MESOS),--mesos '$(MESOS)')
 
 .PHONY: help setup build image boot test lint unit system bench clean
