@@ -27,7 +27,8 @@ pub struct Service {
 pub fn status(machine: &Machine) -> BTreeMap<String, Service> {
     // Its exit status tells whether all are up, which is not the question here.
     let text = machine.ssh("svctl status --json").unwrap().stdout;
-    let list: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let list: serde_json::Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let services = list.as_array().or_else(|| list["services"].as_array()).expect("a list");
     let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     services
@@ -60,7 +61,9 @@ pub fn processes(machine: &Machine) -> BTreeMap<u64, String> {
     let text = machine.run(script).unwrap();
     text.lines()
         .filter_map(|line| line.split_once(' '))
-        .filter(|(_, command)| !command.starts_with("sh -c") && !command.starts_with("-sh") && !command.contains("/proc/[0-9]"))
+        .filter(|(_, command)| {
+            !command.starts_with("sh -c") && !command.starts_with("-sh") && !command.contains("/proc/[0-9]")
+        })
         .filter(|(_, command)| !command.starts_with("tr "))
         .map(|(pid, command)| (pid.parse().unwrap(), command.trim().to_owned()))
         .collect()

@@ -25,7 +25,15 @@ fn build_broken() -> PathBuf {
     let image = project().join("target/image-broken");
     let output = Command::new(project().join("target/debug/rootfs"))
         .current_dir(project())
-        .args(["build", "--no-check", "--services", "services.d", "--services", "tests/guest/services", "--out"])
+        .args([
+            "build",
+            "--no-check",
+            "--services",
+            "services.d",
+            "--services",
+            "tests/guest/services",
+            "--out",
+        ])
         .arg(&image)
         .output()
         .expect("the image builder runs: make build makes it");

@@ -11,7 +11,9 @@ const DOWN: &str = "reboot: Power down";
 fn in_order(text: &str, parts: &[&str]) {
     let mut from = 0;
     for part in parts {
-        let at = text[from..].find(part).unwrap_or_else(|| panic!("\"{part}\" does not come after {from} in {text}"));
+        let at = text[from..]
+            .find(part)
+            .unwrap_or_else(|| panic!("\"{part}\" does not come after {from} in {text}"));
         from += at + part.len();
     }
 }
@@ -30,7 +32,10 @@ fn power_off_drains_the_agent_stops_in_reverse_order_and_writes_the_last_lines()
     let console = machine.transcript();
     let end = &console[console.rfind("init: poweroff").expect("the request on the console")..];
     // The agent leaves the cluster while its master and its network are still there.
-    in_order(end, &["mesos-agent: down", "mesos-master: down", "network: down", "unmounting", "powering off", DOWN]);
+    in_order(
+        end,
+        &["mesos-agent: down", "mesos-master: down", "network: down", "unmounting", "powering off", DOWN],
+    );
     in_order(end, &["mesos-agent: down", "sshd: down"]);
     assert!(end.trim_end().ends_with(DOWN), "{end}");
 

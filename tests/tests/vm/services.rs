@@ -11,8 +11,11 @@ fn the_image_boots_with_every_service_up_and_is_operated_over_ssh() {
 
     let table = machine.ssh("svctl status").unwrap();
     assert_eq!(table.status, 0, "{}{}", table.stdout, table.stderr);
-    for name in ["getty", "hostkeys", "mesos-agent", "mesos-master", "modules", "network", "node-exporter", "sshd"] {
-        let service = status(&machine).remove(name).unwrap_or_else(|| panic!("no {name} in {}", table.stdout));
+    for name in
+        ["getty", "hostkeys", "mesos-agent", "mesos-master", "modules", "network", "node-exporter", "sshd"]
+    {
+        let service =
+            status(&machine).remove(name).unwrap_or_else(|| panic!("no {name} in {}", table.stdout));
         assert!(["up", "done"].contains(&service.state.as_str()), "{name}: {service:?}");
     }
     assert_eq!(machine.ssh("exit 7").unwrap().status, 7, "the exit status of a command comes through");
@@ -56,7 +59,10 @@ fn restarting_the_agent_touches_nothing_else(machine: &qemu::Machine) {
     // What differs is the agent, and the ssh sessions that asked.
     let session = |command: &String| command.contains("dropbear");
     for (pid, command) in &before {
-        assert!(*pid == agent || session(command) || after.get(pid) == Some(command), "{pid} {command} is gone");
+        assert!(
+            *pid == agent || session(command) || after.get(pid) == Some(command),
+            "{pid} {command} is gone"
+        );
     }
     for (pid, command) in &after {
         let new = before.get(pid).is_none();
