@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that is waited for. Emulated, and with other machines beside it.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Boots an image and waits until its services have settled.
-pub fn boot(image: &Path) -> Machine {
+pub(crate) fn boot(image: &Path) -> Machine {
     let machine = Machine::builder(image).boot().unwrap();
     machine.wait_until_up(PATIENCE).unwrap();
     machine
@@ -17,14 +17,14 @@ pub fn boot(image: &Path) -> Machine {
 
 /// What `svctl status --json` says of one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    pub state: String,
-    pub pid: Option<u64>,
-    pub reason: String,
+pub(crate) struct Service {
+    pub(crate) state: String,
+    pub(crate) pid: Option<u64>,
+    pub(crate) reason: String,
 }
 
 /// What `svctl status --json` says of all services.
-pub fn status(machine: &Machine) -> BTreeMap<String, Service> {
+pub(crate) fn status(machine: &Machine) -> BTreeMap<String, Service> {
     // Its exit status tells whether all are up, which is not the question here.
     let text = machine.ssh("svctl status --json").unwrap().stdout;
     let list: serde_json::Value =
@@ -45,7 +45,7 @@ pub fn status(machine: &Machine) -> BTreeMap<String, Service> {
 }
 
 /// Asks again until the answer is as it should be.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {
         match ask() {
@@ -56,7 +56,7 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> 
 }
 
 /// The pids of everything in the machine but kernel threads and what the question itself needs, by pid.
-pub fn processes(machine: &Machine) -> BTreeMap<u64, String> {
+pub(crate) fn processes(machine: &Machine) -> BTreeMap<u64, String> {
     let script = r#"for d in /proc/[0-9]*; do p=${d#/proc/}; c=$(tr '\0' ' ' < $d/cmdline 2>/dev/null); [ -n "$c" ] && echo "$p $c"; done; true"#;
     let text = machine.run(script).unwrap();
     text.lines()

@@ -9,14 +9,14 @@ fn project() -> &'static Path {
 }
 
 /// The image of `make image`.
-pub fn shipped() -> PathBuf {
+pub(crate) fn shipped() -> PathBuf {
     let image = project().join("target/image");
     assert!(image.join("vmlinuz").exists(), "there is no image: run make image");
     image
 }
 
 /// The same with the services of `tests/guest/services` besides.
-pub fn broken() -> PathBuf {
+pub(crate) fn broken() -> PathBuf {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(build_broken).clone()
 }

@@ -65,7 +65,7 @@ fn restarting_the_agent_touches_nothing_else(machine: &qemu::Machine) {
         );
     }
     for (pid, command) in &after {
-        let new = before.get(pid).is_none();
+        let new = !before.contains_key(pid);
         assert!(!new || Some(*pid) == now.pid || session(command), "{pid} {command} is new");
     }
     let metrics = machine.run("wget -qO- http://127.0.0.1:5051/metrics/snapshot").unwrap();
