@@ -29,6 +29,8 @@ pub(crate) fn run(options: &Options, directory: &Path) -> Result<(), String> {
     let few = small(options, &programs, &directory.join("few"))?;
     let mut suite = start(&programs, &directory.join("many"), options.services)?;
     let many = Memory::of(&suite.processes());
+    // The last words of the start are still on their way.
+    std::thread::sleep(Duration::from_millis(500));
     let woken = idle::measure(&suite.processes(), Duration::from_secs(options.idle));
     kill_services(options, &mut suite, directory)?;
     let used = Memory::of(&suite.processes());
