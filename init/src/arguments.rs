@@ -57,7 +57,9 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>, first: bool) 
             "--version" if !first => {
                 return Ok(Parsed::Print(concat!("mainstay init ", env!("CARGO_PKG_VERSION"), "\n")));
             }
-            crate::unmount::ARGUMENT if !first => return Ok(Parsed::UnmountAll),
+            crate::unmount::ARGUMENT if std::os::unix::process::parent_id() == 1 => {
+                return Ok(Parsed::UnmountAll);
+            }
             "--services" => options.services = value()?.into(),
             "--run" => options.run = value()?.into(),
             "--logs" => options.logs = value()?.into(),

@@ -151,7 +151,9 @@ fn mount_run() -> io::Result<()> {
 /// here, and left alone ever after.
 fn mount_cgroups() -> io::Result<()> {
     const CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.controllers";
-    attach("cgroup2", "/sys/fs/cgroup", PLAIN, "nsdelegate,memory_recursiveprot")?;
+    // Older kernels know neither option, and would mount nothing.
+    attach("cgroup2", "/sys/fs/cgroup", PLAIN, "nsdelegate,memory_recursiveprot")
+        .or_else(|_| attach("cgroup2", "/sys/fs/cgroup", PLAIN, ""))?;
     let controllers = std::fs::read_to_string(CONTROLLERS)?;
     create_dir_all("/sys/fs/cgroup/mesos")?;
     for controller in controllers.split_whitespace() {

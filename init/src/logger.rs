@@ -1,13 +1,14 @@
 //! The logger's process, and handing it the pipes.
 
 use crate::message::reason;
-use crate::runtime::Init;
+use crate::runtime::{Init, LOGGER};
 use service::graph::Index;
 use service::wire::LogCommand;
 use service::{Pid, Tick, WaitStatus};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
+use sys::poll::Ready;
 
 /// A logger that dies again within this time is started after it, not at once.
 const RESPAWN_DELAY: Duration = Duration::from_secs(1);
@@ -19,6 +20,8 @@ pub(crate) struct Logger {
     channel: Option<OwnedFd>,
     started: Option<Tick>,
     pub(crate) restart_at: Option<Tick>,
+    /// The first service whose pipe it does not have yet.
+    next: Index,
 }
 
 impl Init {
@@ -29,11 +32,11 @@ impl Init {
         self.logger.started = Some(now);
         match self.spawn_logger() {
             Ok((pid, channel)) => {
+                let _ = self.poller.add(&channel, LOGGER);
                 self.logger.pid = Some(pid);
                 self.logger.channel = Some(channel);
-                for index in 0..self.services.len() {
-                    self.hand_over_log(index);
-                }
+                self.logger.next = 0;
+                self.hand_over_logs();
             }
             Err(problem) => {
                 self.messages.error(&format!("unable to start the logger: {problem} (trying again)"));
@@ -52,19 +55,34 @@ impl Init {
         Ok((pid, ours))
     }
 
-    /// Hands the read end of a service's pipe to the logger.
-    pub(crate) fn hand_over_log(&mut self, index: Index) {
-        let (Some(node), Some(service)) = (self.graph.nodes().get(index), self.services.get(index)) else {
-            return;
-        };
-        let (Some((reader, _)), Some(channel)) = (&service.log, &self.logger.channel) else { return };
-        let name = &node.entry.name;
-        let command = LogCommand::Keep { name, size: node.entry.log.size, keep: node.entry.log.keep };
-        let sent = sys::socket::send_patiently(channel, command.to_string().as_bytes(), Some(reader.as_fd()));
-        if let Err(error) = sent {
-            let text =
-                format!("{name}: unable to hand its log to the logger: {} (its lines wait)", reason(&error));
-            self.messages.error(&text);
+    /// Hands the logger the read ends of the pipes that it does not have yet, as many as its channel takes;
+    /// the rest follows when it has read them.
+    pub(crate) fn hand_over_logs(&mut self) {
+        let Some(channel) = &self.logger.channel else { return };
+        let mut full = false;
+        for (node, service) in self.graph.nodes().iter().zip(&self.services).skip(self.logger.next) {
+            if let Some((reader, _)) = &service.log {
+                let log = node.entry.log;
+                let command = LogCommand::Keep { name: &node.entry.name, size: log.size, keep: log.keep };
+                let sent = sys::socket::send(channel, command.to_string().as_bytes(), Some(reader.as_fd()));
+                full = sent.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+            }
+            if full {
+                break;
+            }
+            self.logger.next += 1;
+        }
+        let _ = self.poller.modify(channel, LOGGER, true, full);
+    }
+
+    /// The logger's channel has room again, or has ended: then its death is about to be reaped.
+    pub(crate) fn logger_is_ready(&mut self, ready: &Ready) {
+        if ready.hangup
+            && let Some(channel) = &self.logger.channel
+        {
+            let _ = self.poller.remove(channel);
+        } else {
+            self.hand_over_logs();
         }
     }
 
@@ -80,7 +98,7 @@ impl Init {
         self.messages.warning(&format!("the logger ended with {status} (starting it again)"));
     }
 
-    /// Has the logger write what it has and end. Our own ends are closed, so that it sees all of it.
+    /// Has the logger write what it has and end.
     pub(crate) fn finish_logger(&mut self) {
         if let Some(channel) = &self.logger.channel {
             let _ = sys::socket::send(channel, LogCommand::Finish.to_string().as_bytes(), None);

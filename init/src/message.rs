@@ -68,7 +68,8 @@ impl Messages {
                 return;
             }
         }
-        let _ = std::io::stderr().write_all(format!("init: {prefix}{text}\n").as_bytes());
+        // Nobody may be reading; PID 1 waits for nobody.
+        sys::fd::write_if_ready(std::io::stderr(), format!("init: {prefix}{text}\n").as_bytes());
     }
 
     pub(crate) fn error(&mut self, text: &str) {

@@ -24,11 +24,16 @@ use sys::spawn::{Spawn, spawn};
 
 const SIGNALS: u64 = 0;
 const LISTENER: u64 = 1;
+pub(crate) const LOGGER: u64 = 2;
 pub(crate) const SERVICES: u64 = 1 << 32;
 pub(crate) const CLIENTS: u64 = 1 << 33;
 
 /// How long the compiler may take for all definitions.
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often that is tried, and the wait between two tries.
+const COMPILATIONS_MAX: u32 = 5;
+const COMPILE_DELAY: Duration = Duration::from_secs(1);
 
 /// Everything that init knows.
 pub(crate) struct Init {
@@ -47,7 +52,10 @@ pub(crate) struct Init {
     booting: bool,
     began: Tick,
     pub(crate) going: Option<Going>,
-    /// What to do once the compiler is through: it was asked for before there was a plan.
+    /// When to compile again, since it could not be done.
+    compile_at: Option<Tick>,
+    compilations: u32,
+    /// Our exit status, once there is nothing left to do.
     pub(crate) end: Option<ExitCode>,
 }
 
@@ -61,6 +69,7 @@ pub(crate) fn block_signals() -> io::Result<Signals> {
         Signal::USR1,
         Signal::USR2,
         Signal::PWR,
+        Signal::RTMIN_3,
     ])
 }
 
@@ -112,6 +121,8 @@ impl Init {
             booting: true,
             began: sys::clock::now(),
             going: None,
+            compile_at: None,
+            compilations: 0,
             end: None,
         };
         init.start_logger();
@@ -147,6 +158,7 @@ impl Init {
         match ready.token {
             SIGNALS => self.read_signals(),
             LISTENER => self.clients.accept(&self.poller),
+            LOGGER => self.logger_is_ready(ready),
             token if token >= CLIENTS => self.read_client(token),
             token => {
                 if let Ok(index) = usize::try_from(token.wrapping_sub(SERVICES)) {
@@ -160,7 +172,7 @@ impl Init {
         let compiler = self.compiler.map(|(_, deadline)| deadline);
         let going = self.going.as_ref().and_then(Going::deadline);
         let services = self.services.iter().filter_map(|service| service.restart_at).min();
-        [compiler, going, services, self.logger.restart_at].into_iter().flatten().min()
+        [compiler, going, services, self.logger.restart_at, self.compile_at].into_iter().flatten().min()
     }
 
     fn pass_time(&mut self) {
@@ -169,6 +181,9 @@ impl Init {
             self.messages.error("compiling the definitions takes too long (killing the compiler)");
             let _ = sys::process::signal(pid, Signal::KILL);
             self.compiler = Some((pid, now.after(COMPILE_TIMEOUT)));
+        }
+        if self.compile_at.is_some_and(|at| at <= now) {
+            self.compile();
         }
         if self.logger.restart_at.is_some_and(|at| at <= now) {
             self.start_logger();
@@ -192,7 +207,7 @@ impl Init {
                 Step::Publish(index) => self.publish(index),
             }
         }
-        if self.booting && self.compiler.is_none() && self.graph.settled() {
+        if self.booting && self.compiler.is_none() && self.compile_at.is_none() && self.graph.settled() {
             self.booting = false;
             self.tell_boot();
         }
@@ -244,6 +259,8 @@ impl Init {
     }
 
     fn compile(&mut self) {
+        self.compile_at = None;
+        self.compilations += 1;
         let (output, error) = (io::stdout(), io::stderr());
         let services = self.options.services.clone();
         let run = self.options.run.clone();
@@ -254,7 +271,7 @@ impl Init {
         let _ = std::fs::remove_file(run.join("init/plan"));
         match self.spawn_program("svctl", &arguments, &[(output.as_fd(), 1), (error.as_fd(), 2)]) {
             Ok(pid) => self.compiler = Some((pid, sys::clock::now().after(COMPILE_TIMEOUT))),
-            Err(problem) => self.messages.error(&format!("unable to compile the definitions: {problem}")),
+            Err(problem) => self.compile_failed(&problem),
         }
     }
 
@@ -269,10 +286,20 @@ impl Init {
             Ok(entries) => self.begin_services(entries),
             Err(problem) => {
                 let file = file.display();
-                self.messages.error(&format!(
-                    "no services: unable to read {file}: {problem} (the compiler ended with {status})"
+                self.compile_failed(&format!(
+                    "unable to read {file}: {problem} (the compiler ended with {status})"
                 ));
             }
+        }
+    }
+
+    /// Without a plan there are no services. What is short now may not be in a moment.
+    fn compile_failed(&mut self, problem: &str) {
+        if self.going.is_none() && self.compilations < COMPILATIONS_MAX {
+            self.messages.error(&format!("unable to compile the definitions: {problem} (trying again)"));
+            self.compile_at = Some(sys::clock::now().after(COMPILE_DELAY));
+        } else {
+            self.messages.error(&format!("no services: unable to compile the definitions: {problem}"));
         }
     }
 
@@ -282,8 +309,8 @@ impl Init {
         for index in 0..count {
             let service = self.new_service(index);
             self.services.push(service);
-            self.hand_over_log(index);
         }
+        self.hand_over_logs();
         if self.going.is_some() {
             self.graph.shut_down();
             return;
@@ -335,7 +362,7 @@ impl Init {
                     continue;
                 }
                 Signal::INT | Signal::TERM if self.role == Role::Machine => Power::Reboot,
-                Signal::USR1 => Power::Halt,
+                Signal::USR1 | Signal::RTMIN_3 => Power::Halt,
                 Signal::INT | Signal::TERM | Signal::USR2 | Signal::PWR => Power::PowerOff,
                 _ => continue,
             };

@@ -119,13 +119,18 @@ impl Init {
                 let Some(service) = self.services.get_mut(index) else { return };
                 service.supervisor = Some(supervisor);
                 service.starts_before = service.starts;
-                if let Some((pid, status)) = service.unheard_death.take() {
-                    self.tell(index, Command::Died(pid, status));
-                }
+                let death = service.unheard_death.take();
                 if self.graph.going_down() {
                     self.tell(index, Command::Halt);
+                } else if self.graph.stopping(index) {
+                    // The one before it may have died before it heard of that.
+                    self.tell(index, Command::Stop);
                 } else if self.graph.wanted(index) {
                     self.tell(index, Command::Start);
+                }
+                // After what is wanted: what a death means depends on it, and a start after it would be a new one.
+                if let Some((pid, status)) = death {
+                    self.tell(index, Command::Died(pid, status));
                 }
             }
             Err(problem) => {

@@ -266,6 +266,12 @@ impl Graph {
         self.nodes.get(index).is_some_and(|node| node.wanted && !self.going_down)
     }
 
+    /// Whether it runs and has been told to stop.
+    #[must_use]
+    pub fn stopping(&self, index: Index) -> bool {
+        self.nodes.get(index).is_some_and(|node| node.told_to_stop && node.runs())
+    }
+
     /// Recomputes what should run, from what is waited for to what waits.
     fn decide(&mut self) {
         for place in 0..self.order.len() {

@@ -32,6 +32,8 @@ impl Signal {
     pub const CONT: Signal = Signal(18);
     /// Power failure.
     pub const PWR: Signal = Signal(30);
+    /// `RTMIN+3`; to the first process of a container, by convention, stop.
+    pub const RTMIN_3: Signal = Signal(37);
 
     /// The signal with this number, if there is one.
     #[must_use]

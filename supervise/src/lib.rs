@@ -45,7 +45,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Writes a line to standard error, which is the service's log. Whether that works is not our concern.
+/// Writes a line to standard error, which is the service's log. If the log is full it is lost: a supervisor
+/// that waited for its log could not stop the service that fills it.
 fn say(line: &str) {
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    sys::fd::write_if_ready(std::io::stderr(), format!("{line}\n").as_bytes());
 }

@@ -49,3 +49,30 @@ pub fn raise_limit() -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
+
+/// Writes `bytes` if that can be done at once, and nothing if it cannot: for messages, which matter less than
+/// going on. At most 4096 bytes are written, which a pipe that is ready takes whole (pipe(7), `PIPE_BUF`).
+pub fn write_if_ready(fd: impl AsFd, bytes: &[u8]) {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let fd = fd.as_fd();
+    let mut entry = [PollFd::new(fd, PollFlags::POLLOUT)];
+    let ready = poll(&mut entry, PollTimeout::ZERO).is_ok_and(|count| count > 0);
+    if ready && entry[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLOUT)) {
+        let _ = nix::unistd::write(fd, bytes.get(..4096).unwrap_or(bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_pipe_is_not_waited_for() {
+        let (_reader, writer) = crate::pipe::pair().unwrap();
+        let capacity = crate::pipe::capacity(&writer).unwrap();
+        for _ in 0..capacity / 4096 + 10 {
+            write_if_ready(&writer, &[b'x'; 4096]);
+        }
+        assert_eq!(crate::pipe::pending(&writer).unwrap(), capacity);
+    }
+}

@@ -17,12 +17,16 @@ impl Signals {
     /// Blocks `signals` and opens a descriptor for them. Spawned children start with nothing blocked.
     ///
     /// # Errors
-    /// Those of sigprocmask(2) and signalfd(2); `EINVAL` for a real-time signal.
+    /// Those of sigprocmask(2) and signalfd(2).
     pub fn block(signals: &[Signal]) -> io::Result<Signals> {
-        let mut set = SigSet::empty();
+        // The library's own type of a signal knows no real-time ones.
+        let mut raw = *SigSet::empty().as_ref();
         for signal in signals {
-            set.add(nix::sys::signal::Signal::try_from(signal.number())?);
+            // SAFETY: the set is live and was made empty; a number that it cannot hold is refused.
+            nix::errno::Errno::result(unsafe { libc::sigaddset(&raw mut raw, signal.number()) })?;
         }
+        // SAFETY: the set has been initialised.
+        let set = unsafe { SigSet::from_sigset_t_unchecked(raw) };
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
         Ok(Signals {
             descriptor: SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,

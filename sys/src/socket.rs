@@ -30,25 +30,6 @@ pub fn send(fd: impl AsFd, message: &[u8], passed: Option<BorrowedFd<'_>>) -> io
     Ok(())
 }
 
-/// As [`send`], but waits for up to a second for the other side to take what it was sent before.
-///
-/// # Errors
-/// As [`send`].
-pub fn send_patiently(fd: impl AsFd, message: &[u8], passed: Option<BorrowedFd<'_>>) -> io::Result<()> {
-    let fd = fd.as_fd();
-    let deadline = crate::clock::now().after(std::time::Duration::from_secs(1));
-    loop {
-        match send(fd, message, passed) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && crate::clock::now() < deadline => {
-                let poller = crate::poll::Poller::new()?;
-                poller.add_writer(fd, 0)?;
-                poller.wait(&mut [crate::poll::Ready::default(); 1], Some(deadline))?;
-            }
-            other => return other,
-        }
-    }
-}
-
 /// Sends all of `bytes` on a stream, or fails: it never blocks, and never raises `SIGPIPE`.
 ///
 /// # Errors
