@@ -278,8 +278,9 @@ mod tests {
     #[test]
     fn a_child_starts_with_no_signal_blocked_or_ignored() {
         let _blocked = crate::signals::Signals::block(&[service::Signal::USR1]).unwrap();
-        let (text, _) =
-            run(&["/bin/sh", "-c", "grep -E 'Sig(Blk|Ign)' /proc/$$/status"], None, false).unwrap();
+        // Without exec the shell, which blocks signals while it forks, would read its own.
+        let script = "exec grep -E 'Sig(Blk|Ign)' /proc/self/status";
+        let (text, _) = run(&["/bin/sh", "-c", script], None, false).unwrap();
         let zero = "0000000000000000";
         assert_eq!(text, format!("SigBlk:\t{zero}\nSigIgn:\t{zero}\n"));
     }
