@@ -78,6 +78,12 @@ impl Boot {
         self.arguments(&["--programs", &place])
     }
 
+    /// What it will run over.
+    #[must_use]
+    pub fn fixture(&self) -> &Fixture {
+        &self.fixture
+    }
+
     /// Starts it.
     ///
     /// # Panics

@@ -78,14 +78,14 @@ pub fn sleeps(pid: Pid) -> u64 {
     field(pid, "voluntary_ctxt_switches").unwrap().parse().unwrap()
 }
 
-/// The memory that it shares with nobody, in kilobytes.
+/// The memory that it has written to and shares with nobody, in kilobytes.
 ///
 /// # Panics
 /// If it is gone.
 #[must_use]
 pub fn private_memory(pid: Pid) -> u64 {
     let text = read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let lines = text.lines().filter(|line| line.starts_with("Private_"));
+    let lines = text.lines().filter(|line| line.starts_with("Private_Dirty"));
     lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
 }
 
