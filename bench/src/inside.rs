@@ -25,6 +25,9 @@ pub(crate) fn run(options: &Options, directory: &Path) -> Result<(), String> {
     println!("Mainstay {} on {}", env!("CARGO_PKG_VERSION"), machine::describe());
     println!("times in ms, memory in kB; medians; \"high\" is what nine of ten stay below; \"aim\" is ours");
 
+    if machine::is_busy() {
+        println!("This machine is busy with something else: the times below mean little.");
+    }
     let programs = copy_programs(&options.programs, &directory.join("programs"))?;
     let few = small(options, &programs, &directory.join("few"))?;
     let mut suite = start(&programs, &directory.join("many"), options.services)?;
