@@ -22,11 +22,13 @@ pub(crate) fn run(options: &Options, directory: &Path) -> Result<(), String> {
     // Out of the way of any disk, and gone with the namespace.
     mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), Some("mode=0700"))
         .map_err(|errno| unable("mount a tmpfs")(errno.into()))?;
-    println!("Mainstay {} on {}", env!("CARGO_PKG_VERSION"), machine::describe());
-    println!("times in ms, memory in kB; medians; \"high\" is what nine of ten stay below; \"aim\" is ours");
+    table::line(&format!("Mainstay {} on {}", env!("CARGO_PKG_VERSION"), machine::describe()));
+    table::line(
+        "times in ms, memory in kB; medians; \"high\" is what nine of ten stay below; \"aim\" is ours",
+    );
 
     if machine::is_busy() {
-        println!("This machine is busy with something else: the times below mean little.");
+        table::line("This machine is busy with something else: the times below mean little.");
     }
     let programs = copy_programs(&options.programs, &directory.join("programs"))?;
     let few = small(options, &programs, &directory.join("few"))?;

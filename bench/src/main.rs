@@ -2,7 +2,7 @@
 //!
 //! Everything runs in a PID namespace of its own, on a tmpfs of its own, with the measuring program as the first
 //! process: whatever happens, the kernel ends all of it with that process, and nothing is left on disk.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that a person runs")]
+#![allow(clippy::print_stderr, reason = "a command that a person runs")]
 
 mod bare;
 mod commands;
