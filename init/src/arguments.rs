@@ -30,6 +30,18 @@ pub(crate) struct Options {
     pub(crate) bundle: Option<String>,
 }
 
+impl Options {
+    /// The same with every path absolute: the programs that are given them start in `/`.
+    pub(crate) fn absolute(mut self) -> Options {
+        for path in [&mut self.services, &mut self.run, &mut self.logs, &mut self.programs] {
+            if let Ok(absolute) = std::path::absolute(&path) {
+                *path = absolute;
+            }
+        }
+        self
+    }
+}
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parsed {

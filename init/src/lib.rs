@@ -53,7 +53,7 @@ impl Role {
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let first = sys::process::own() == 1;
     let options = match parse(arguments, first) {
-        Ok(Parsed::Run(options)) => options,
+        Ok(Parsed::Run(options)) => options.absolute(),
         Ok(Parsed::UnmountAll) => {
             unmount::unmount_all();
             return ExitCode::SUCCESS;

@@ -54,6 +54,8 @@ pub(crate) struct Init {
     pub(crate) going: Option<Going>,
     /// When to compile again, since it could not be done.
     compile_at: Option<Tick>,
+    /// There is a plan.
+    planned: bool,
     compilations: u32,
     /// Our exit status, once there is nothing left to do.
     pub(crate) end: Option<ExitCode>,
@@ -122,6 +124,7 @@ impl Init {
             began: sys::clock::now(),
             going: None,
             compile_at: None,
+            planned: false,
             compilations: 0,
             end: None,
         };
@@ -207,7 +210,7 @@ impl Init {
                 Step::Publish(index) => self.publish(index),
             }
         }
-        if self.booting && self.compiler.is_none() && self.compile_at.is_none() && self.graph.settled() {
+        if self.booting && self.planned && self.graph.settled() {
             self.booting = false;
             self.tell_boot();
         }
@@ -283,7 +286,10 @@ impl Init {
             service::plan::decode(&text).ok_or_else(|| "it was written by another version".to_owned())
         });
         match plan {
-            Ok(entries) => self.begin_services(entries),
+            Ok(entries) => {
+                self.planned = true;
+                self.begin_services(entries);
+            }
             Err(problem) => {
                 let file = file.display();
                 self.compile_failed(&format!(

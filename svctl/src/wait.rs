@@ -44,6 +44,10 @@ pub fn boot(places: &Places, timeout: Duration) -> Result<Exit, Failure> {
     let mut connection =
         Connection::open(&path)?.ok_or_else(|| Failure::new(Exit::NotSupervised, nobody()))?;
     connection.send(InitCommand::Events)?;
+    if !places.run.join("init/plan").exists() {
+        let problem = "init knows no services: their definitions have not been compiled, or could not be";
+        return Err(Failure::new(Exit::Failed, problem));
+    }
     // Those that have not been heard of.
     let plan = Plan::read(&places.run);
     let bundle = |kind: Kind| kind == Kind::Bundle;
