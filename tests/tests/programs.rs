@@ -1,6 +1,11 @@
 //! What the programs of the image are, before any of them runs.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "what fails here fails a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what fails here fails a test"
+)]
 
 use tests::programs::program;
 
@@ -21,7 +26,9 @@ fn segments(bytes: &[u8]) -> Vec<u32> {
     let start = usize::try_from(u64_at(bytes, 32)).unwrap();
     let (size, count) = (usize::from(u16_at(bytes, 54)), usize::from(u16_at(bytes, 56)));
     let kind = |index: usize| start + index * size;
-    (0..count).map(|index| u32::from_le_bytes(bytes[kind(index)..kind(index) + 4].try_into().unwrap())).collect()
+    (0..count)
+        .map(|index| u32::from_le_bytes(bytes[kind(index)..kind(index) + 4].try_into().unwrap()))
+        .collect()
 }
 
 #[test]
