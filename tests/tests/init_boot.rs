@@ -1,6 +1,6 @@
 //! Booting: order, what is started at all, and what is said about it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use tests::{Fixture, Machine, State, Want, eventually};
 
