@@ -84,16 +84,7 @@ impl Source {
         if identity == self.current {
             return Ok(());
         }
-        let mut names: Vec<String> = match fs::read_dir(&self.directory) {
-            Ok(entries) => {
-                entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        names.retain(|name| name.ends_with(".log") && *name > self.rotated);
-        names.sort();
-        for name in names {
+        for name in self.rotated_since()? {
             if let Some(file) = open(&self.directory.join(&name))? {
                 let found = Some(identify(&file)?);
                 // The one that has been read as `current`, or is open as it, is not to be read again.
@@ -107,6 +98,27 @@ impl Source {
         self.next.extend(current);
         self.current = identity;
         Ok(())
+    }
+
+    /// The names of the rotated files that are not known yet, in order, without a gap. A listing may miss
+    /// what is renamed while it is made, and still have what was renamed after that. But whatever is older than
+    /// the newest name of one listing is in the next.
+    fn rotated_since(&self) -> io::Result<Vec<String>> {
+        let Some(newest) = self.list()?.into_iter().max() else { return Ok(Vec::new()) };
+        let mut names = self.list()?;
+        names.retain(|name| *name <= newest);
+        names.sort();
+        Ok(names)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        Ok(names.filter(|name| name.ends_with(".log") && *name > self.rotated).collect())
     }
 
     /// Passes over everything but the last `count` lines.
