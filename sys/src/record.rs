@@ -9,12 +9,14 @@ use std::path::Path;
 /// A process id, a blank, a time, a newline: always as long, so that a new record covers the old one.
 const LENGTH: usize = 10 + 1 + 20 + 1;
 
-/// Opens the file at `path` to write records to; what stands in it is kept until then.
+/// Makes a new file at `path` to write records to, with what stood in the old one. A child that is late, and
+/// will not execute anything since its parent is gone, writes to the old one, where it does no harm.
 ///
 /// # Errors
-/// Those of open(2).
+/// Those of open(2), write(2) and rename(2).
 pub fn open(path: &Path) -> io::Result<OwnedFd> {
-    Ok(std::fs::File::options().write(true).create(true).truncate(false).open(path)?.into())
+    crate::fs::replace(path, &std::fs::read(path).unwrap_or_default(), 0o644)?;
+    Ok(std::fs::File::options().write(true).open(path)?.into())
 }
 
 /// The process in the record, and when it wrote that: it had started by then.
@@ -67,8 +69,11 @@ mod tests {
             assert!(time >= before && time <= crate::clock::now());
         }
         assert_eq!(std::fs::metadata(&path).unwrap().len(), u64::try_from(LENGTH).unwrap());
-        drop(open(&path).unwrap());
-        assert!(read(&path).is_some(), "opening keeps it");
+        let _new = open(&path).unwrap();
+        let kept = read(&path);
+        assert!(kept.is_some(), "opening keeps it");
+        write(file.as_fd());
+        assert_eq!(read(&path), kept, "who comes late changes nothing");
         std::fs::remove_file(&path).unwrap();
     }
 }
