@@ -109,7 +109,12 @@ impl Fixture {
     pub fn write(&self, path: &str, text: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text.replace(PLACE, &self.place.display().to_string())).unwrap();
+        fs::write(path, self.replace_place(text)).unwrap();
+    }
+
+    /// The text with the fixture's directory in the place of what stands for it.
+    pub(crate) fn replace_place(&self, text: &str) -> String {
+        text.replace(PLACE, &self.place.display().to_string())
     }
 
     /// A path below the fixture's directory.

@@ -42,11 +42,15 @@ pub struct Boot {
     fixture: Fixture,
     arguments: Vec<String>,
     namespace: bool,
+    unprivileged: bool,
 }
+
+/// The user and group `nobody`.
+const NOBODY: u32 = 65_534;
 
 impl Boot {
     pub(crate) fn new(fixture: Fixture) -> Boot {
-        Boot { fixture, arguments: Vec::new(), namespace: true }
+        Boot { fixture, arguments: Vec::new(), namespace: true, unprivileged: false }
     }
 
     /// Gives init these arguments too.
@@ -61,6 +65,28 @@ impl Boot {
     pub fn as_ordinary_process(mut self) -> Boot {
         self.namespace = false;
         self
+    }
+
+    /// As an ordinary process of a user who may do nothing that not everybody may.
+    ///
+    /// # Panics
+    /// If the fixture cannot be given to that user.
+    #[must_use]
+    pub fn as_nobody(self) -> Boot {
+        let programs = ["init", "supervise", "svctl", "svlog"];
+        let boot = self.as_ordinary_process().arguments(&["--programs", "@T/programs"]);
+        let place = boot.fixture.path("programs");
+        std::fs::create_dir_all(&place).unwrap();
+        for name in programs {
+            // That user might not be let into the place where they were built.
+            std::fs::copy(program(name), place.join(name)).unwrap();
+        }
+        if process::own_user() == 0 {
+            for directory in ["", "run", "logs", "services"] {
+                std::os::unix::fs::chown(boot.fixture.path(directory), Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        Boot { unprivileged: true, ..boot }
     }
 
     /// Has init take its programs from the fixture's directory `programs`, which has links to those named.
@@ -90,13 +116,21 @@ impl Boot {
     /// If that is refused.
     #[must_use]
     pub fn start(self) -> Machine {
-        let Boot { fixture, arguments, namespace } = self;
+        let Boot { fixture, arguments, namespace, unprivileged } = self;
         let console = File::create(fixture.path("console")).unwrap();
-        let mut command = if namespace { in_namespace() } else { Command::new(program("init")) };
+        let mut command = match (namespace, unprivileged) {
+            (true, _) => in_namespace(),
+            (false, false) => Command::new(program("init")),
+            (false, true) => as_nobody(&fixture.path("programs/init")),
+        };
         for (option, place) in [("--services", "services"), ("--run", "run"), ("--logs", "logs")] {
             command.arg(option).arg(fixture.path(place));
         }
-        command.args(arguments).stdin(Stdio::null()).stdout(console.try_clone().unwrap()).stderr(console);
+        command
+            .args(arguments.iter().map(|argument| fixture.replace_place(argument)))
+            .stdin(Stdio::null())
+            .stdout(console.try_clone().unwrap())
+            .stderr(console);
         let child = sys::child::die_with_parent(&mut command).spawn().unwrap();
         let outer = Pid::new(child.id().cast_signed()).unwrap();
         let mut machine = Machine { child, init: outer, ended: None, fixture };
@@ -111,10 +145,21 @@ impl Boot {
     }
 }
 
+fn as_nobody(init: &Path) -> Command {
+    if process::own_user() != 0 {
+        return Command::new(init);
+    }
+    let mut command = Command::new("setpriv");
+    let user = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")];
+    // A change of the user forgets whom to die with.
+    command.args(user).args(["--clear-groups", "--pdeathsig=KILL", "--"]).arg(init);
+    command
+}
+
 /// `unshare` passes on how the first process of the namespace ended, and the kernel kills that with it.
 fn in_namespace() -> Command {
     let mut command = Command::new("unshare");
-    if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) != 0) {
+    if process::own_user() != 0 {
         command.args(["--user", "--map-root-user"]);
     }
     command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"]).arg(program("init"));

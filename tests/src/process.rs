@@ -115,6 +115,15 @@ pub fn descriptors(pid: Pid) -> Vec<(i32, String)> {
     found
 }
 
+/// The user that the tests run as.
+///
+/// # Panics
+/// If there is no `/proc`.
+#[must_use]
+pub fn own_user() -> u32 {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap())
+}
+
 /// Sends a signal.
 ///
 /// # Panics

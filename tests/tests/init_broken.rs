@@ -59,16 +59,21 @@ fn with_every_definition_broken_init_runs_reports_and_powers_off() {
 }
 
 #[test]
-fn an_empty_tree_and_an_absent_one_boot_to_a_machine_that_can_be_told() {
-    for absent in [false, true] {
-        let fixture = Fixture::new();
-        if absent {
-            std::fs::remove_dir(fixture.path("services")).unwrap();
-        }
-        let mut machine = fixture.boot();
-        assert_eq!(machine.ask("start nothing"), "error no such service nothing");
-        assert_eq!(machine.go_down("poweroff"), Ending::Off);
-    }
+fn an_empty_tree_boots_to_a_machine_that_can_be_told() {
+    let mut machine = Fixture::new().boot();
+    assert_eq!(machine.ask("start nothing"), "error no such service nothing");
+    assert_eq!(machine.go_down("poweroff"), Ending::Off);
+}
+
+#[test]
+fn a_tree_that_is_not_there_is_told_and_the_machine_can_be_told_to_go_down() {
+    let fixture = Fixture::new();
+    std::fs::remove_dir(fixture.path("services")).unwrap();
+    let mut machine = fixture.machine().start();
+    machine.wait_for_console("services: No such file or directory");
+    machine.wait_for_console("unable to compile the definitions");
+    assert_eq!(machine.ask("start nothing"), "error no such service nothing");
+    assert_eq!(machine.go_down("poweroff"), Ending::Off);
 }
 
 #[test]

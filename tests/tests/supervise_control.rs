@@ -99,7 +99,7 @@ fn a_hundred_clients_are_served_or_told_that_they_are_too_many() {
     let served = answers.iter().filter(|answer| *answer == "ok").count();
     let refused = answers.iter().filter(|answer| *answer == "error too many clients").count();
     assert_eq!((served + refused, served >= 16), (answers.len(), true), "{answers:?}");
-    assert_eq!(service.ask("kill CONT"), "ok", "those who left make room");
+    eventually("those who left make room", || service.ask("kill CONT") == "ok");
 }
 
 #[test]

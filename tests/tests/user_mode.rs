@@ -24,6 +24,22 @@ fn it_keeps_services_and_ends_with_0_when_told() {
 }
 
 #[test]
+fn it_needs_no_privilege() {
+    let fixture =
+        Fixture::new().tracing("a", "").service("b", "requires = [\"a\"]").run("id -u; exec sleep 1000");
+    let mut machine = fixture.machine().as_nobody().start();
+    machine.wait_for_boot();
+    let user = process::field(machine.init(), "Uid").unwrap();
+    assert!(!user.starts_with("0\t"), "{user}");
+    eventually("what it says is in the log", || {
+        machine.log("b").first().is_some_and(|line| user.starts_with(&format!("{line}\t")))
+    });
+    assert_eq!((machine.state("a"), machine.state("b")), (State::Up, State::Up));
+    assert_eq!(machine.go_down("poweroff"), Ending::Exit(0));
+    assert_eq!(machine.fixture.trace(), ["a starts", "a stops"]);
+}
+
+#[test]
 fn term_ends_it_in_order() {
     let mut machine = machine(Fixture::new().tracing("a", ""));
     eventually("it runs", || machine.fixture.trace().len() == 1);
