@@ -172,6 +172,7 @@ impl Graph {
         if self.going_down {
             return;
         }
+        let first = index;
         let mut pending = vec![index];
         let mut seen = vec![false; self.nodes.len()];
         while let Some(index) = pending.pop() {
@@ -180,7 +181,8 @@ impl Graph {
                 continue;
             }
             node.wanted = true;
-            if matches!(node.state, State::Failed | State::Skipped) {
+            let ended = index == first && node.state == State::Done && node.entry.kind == Kind::Longrun;
+            if ended || matches!(node.state, State::Failed | State::Skipped) {
                 node.state = State::Down;
                 node.obstacle = Obstacle::None;
             }

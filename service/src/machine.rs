@@ -12,7 +12,7 @@
 //! | `Running` | the main process lives; pending, overdue or ready | its death; `Stop`, `Restart`, `Halt` |
 //! | `Stopping` | signalled: halt signal, stop signal, then KILL, each with a deadline | its death |
 //! | `Finishing` | dead; the finish script runs | the script's death |
-//! | `Done` | ended with success, and is not to be started again | `Restart` |
+//! | `Done` | ended with success, and is not to be started again | `Restart`; any start, unless it is a oneshot |
 //! | `Failed` | given up | any start; `Stop` |
 //!
 //! Commands are taken in every phase. A stop in progress is never put off by repeating it.
@@ -250,8 +250,8 @@ impl Machine {
 
     fn dispatch(&mut self, now: Tick, event: Event, actions: &mut Actions) {
         match event {
-            Event::Start => self.start(now, Want::Up, actions),
-            Event::Once => self.start(now, Want::Once, actions),
+            Event::Start => self.start(Want::Up, actions),
+            Event::Once => self.start(Want::Once, actions),
             Event::Stop => self.stop(now, actions),
             Event::Restart => self.restart(now, actions),
             Event::Reload => self.send(self.policy.stop.reload_signal, actions),
@@ -270,17 +270,18 @@ impl Machine {
 
     // --- what is wanted ---
 
-    fn start(&mut self, now: Tick, want: Want, actions: &mut Actions) {
+    fn start(&mut self, want: Want, actions: &mut Actions) {
         if self.exiting {
             return;
         }
         self.want = want;
         match self.phase {
             Phase::Down | Phase::Waiting { .. } | Phase::Failed => self.begin_anew(actions),
+            // A oneshot that is done has done what it is wanted for.
+            Phase::Done if !self.policy.oneshot => self.begin_anew(actions),
             Phase::Stopping { .. } | Phase::Finishing { .. } => self.start_again = true,
             Phase::Spawning | Phase::Running { .. } | Phase::Done => {}
         }
-        let _ = now;
     }
 
     fn restart(&mut self, now: Tick, actions: &mut Actions) {

@@ -32,7 +32,7 @@ impl Supervisor {
             has_readiness: self.definition.ready.method != service::definition::ReadyMethod::Immediate,
             pid: machine.pid(),
             pid_start: self.pid_start,
-            supervisor: Pid::new(sys::process::own()),
+            supervisor: Pid::new(sys::process::own()).filter(|_| !self.exiting),
             since: machine.since(),
             started: machine.started(),
             ready_since: machine.ready_since(),

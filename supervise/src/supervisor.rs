@@ -51,7 +51,9 @@ pub(crate) struct Supervisor {
     pub(crate) queue: VecDeque<Event>,
     pub(crate) dirty: bool,
     pub(crate) report_pending: bool,
-    exiting: bool,
+    pub(crate) exiting: bool,
+    /// Held as long as we live: there is one supervisor of a service.
+    _lock: sys::fs::Lock,
 }
 
 impl Supervisor {
@@ -64,6 +66,8 @@ impl Supervisor {
         };
         let text = std::fs::read_to_string(&file).map_err(|error| unable("read", &file, &error))?;
         let definition = Definition::decode(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        let lock_file = directory.join("lock");
+        let lock = sys::fs::lock(&lock_file).map_err(|error| unable("lock", &lock_file, &error))?;
         let plain = |error: std::io::Error| format!("unable to begin: {}", launch::reason(&error));
         let signals =
             Signals::block(&[Signal::CHLD, Signal::TERM, Signal::INT, Signal::HUP]).map_err(plain)?;
@@ -106,6 +110,7 @@ impl Supervisor {
             dirty: options.channel.is_none(),
             report_pending: false,
             exiting: false,
+            _lock: lock,
         };
         supervisor.adopt();
         if options.up {

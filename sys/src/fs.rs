@@ -1,6 +1,7 @@
 //! Files that others read while they are written.
 
-use std::fs::{OpenOptions, rename};
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{File, OpenOptions, rename};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -15,4 +16,35 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&name)?;
     file.write_all(bytes)?;
     rename(name, path)
+}
+
+/// A lock that is held until it is dropped, or its holder dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+/// Locks the file at `path`, which is made if there is none (flock(2)).
+///
+/// # Errors
+/// `WouldBlock` when somebody else holds it; those of open(2).
+pub fn lock(path: &Path) -> io::Result<Lock> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)?;
+    Ok(Lock { _file: locked })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_had_by_one_and_free_again_when_that_one_is_gone() {
+        let path = std::env::temp_dir().join(format!("mainstay-lock-{}", std::process::id()));
+        let held = lock(&path).unwrap();
+        assert_eq!(lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        lock(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+    }
 }

@@ -71,16 +71,17 @@ impl Poller {
     }
 
     /// Waits until something is ready or `deadline` has come, for ever without one; returns how many
-    /// entries of `ready` were filled. An interrupting signal counts as nothing being ready.
+    /// entries of `ready` were filled. A signal that interrupts the wait does not end it.
     ///
     /// # Errors
     /// Those of epoll_wait(2), which for a valid set are none.
     pub fn wait<const N: usize>(&self, ready: &mut [Ready; N], deadline: Option<Tick>) -> io::Result<usize> {
         let mut events = [EpollEvent::empty(); N];
-        let count = match self.epoll.wait(&mut events, timeout(deadline)) {
-            Ok(count) => count,
-            Err(Errno::EINTR) => 0,
-            Err(error) => return Err(error.into()),
+        let count = loop {
+            match self.epoll.wait(&mut events, timeout(deadline)) {
+                Err(Errno::EINTR) => {}
+                other => break other?,
+            }
         };
         for (slot, event) in ready.iter_mut().zip(events.iter().take(count)) {
             let flags = event.events();

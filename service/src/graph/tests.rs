@@ -20,6 +20,7 @@ fn graph(lines: &[&str]) -> Graph {
                     entry.kind = Kind::Bundle;
                     entry.contents.push(other.to_owned());
                 }
+                ("oneshot", _) => entry.kind = Kind::Oneshot,
                 ("drains", _) => entry.drains = true,
                 ("broken", _) => entry.problem = Some("broken".to_owned()),
                 (other, _) => panic!("{other}"),
@@ -167,7 +168,7 @@ fn going_down_drains_first_then_stops_in_reverse_order() {
 
 #[test]
 fn a_oneshot_is_run_again_when_asked_and_what_requires_it_stays() {
-    let mut g = graph(&["modules", "network requires modules"]);
+    let mut g = graph(&["modules oneshot", "network requires modules"]);
     start(&mut g, "network");
     say(&mut g, "modules", State::Done);
     say(&mut g, "network", State::Up);
@@ -175,6 +176,15 @@ fn a_oneshot_is_run_again_when_asked_and_what_requires_it_stays() {
     g.start_again(0);
     assert_eq!(steps(&mut g), ["launch modules"]);
     assert!(say(&mut g, "modules", State::Done).is_empty());
+}
+
+#[test]
+fn a_longrun_that_ended_is_started_by_a_start_of_its_own_and_not_by_one_of_another() {
+    let mut g = graph(&["job", "user requires job"]);
+    start(&mut g, "job");
+    say(&mut g, "job", State::Done);
+    assert_eq!(start(&mut g, "user"), ["launch user"]);
+    assert_eq!(start(&mut g, "job"), ["launch job"]);
 }
 
 #[test]

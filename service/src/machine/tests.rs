@@ -255,6 +255,21 @@ fn restart_never_and_on_failure_mean_what_they_say() {
 }
 
 #[test]
+fn what_is_done_is_started_again_by_a_start_unless_it_is_a_oneshot() {
+    for (kind, state) in [(Kind::Longrun, State::Up), (Kind::Oneshot, State::Done)] {
+        let mut run = Run::new(|definition| {
+            definition.kind = kind;
+            definition.restart.when = RestartWhen::Never;
+        });
+        run.event(Event::Start);
+        run.die(WaitStatus::Exited(0));
+        assert_eq!(run.machine.state(), State::Done);
+        run.event(Event::Start);
+        assert_eq!(run.machine.state(), state);
+    }
+}
+
+#[test]
 fn giving_up_says_so_and_ends_when_somebody_asks() {
     let mut run = Run::new(|definition| {
         definition.restart.give_up_deaths = 2;
