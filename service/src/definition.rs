@@ -255,13 +255,12 @@ impl Default for Log {
 }
 
 /// Whether `name` may name a service: what is safe as a file name, a log directory and a word of the
-/// control protocol. At most 80 bytes, so that `/run/service/NAME/control` is not too long for the address of
-/// a socket (unix(7): 108 bytes).
+/// control protocol. At most 200 bytes, so that every path made from it fits `NAME_MAX`.
 #[must_use]
 pub fn valid_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     let first_ok = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
     first_ok
-        && name.len() <= 80
+        && name.len() <= 200
         && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@' | b'+' | b':'))
 }

@@ -74,9 +74,17 @@ pub fn listen_at(path: &Path) -> io::Result<OwnedFd> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
+    // The address of a socket has 108 bytes (unix(7)): a longer path is reached through its directory.
+    let directory = path.parent().map(std::fs::File::open).transpose()?;
+    let short = directory
+        .as_ref()
+        .zip(path.file_name())
+        .map(|(directory, name)| Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name));
     // Bound under a mask, so that there is no moment at which others could connect.
     let old = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
-    let bound = UnixAddr::new(path).and_then(|address| bind(descriptor.as_raw_fd(), &address));
+    let address =
+        UnixAddr::new(path).or_else(|error| short.map_or(Err(error), |short| UnixAddr::new(&short)));
+    let bound = address.and_then(|address| bind(descriptor.as_raw_fd(), &address));
     nix::sys::stat::umask(old);
     bound?;
     listen(&descriptor, Backlog::new(64)?)?;
@@ -131,6 +139,18 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "through");
+    }
+
+    #[test]
+    fn a_socket_can_have_a_path_of_any_length() {
+        let directory =
+            std::env::temp_dir().join(format!("mainstay-{}-{}", std::process::id(), "n".repeat(180)));
+        std::fs::create_dir_all(&directory).unwrap();
+        let listener = listen_at(&directory.join("control")).unwrap();
+        let again = listen_at(&directory.join("control"));
+        assert!(again.is_ok(), "and is replaced: {again:?}");
+        assert_eq!(accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        std::fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]

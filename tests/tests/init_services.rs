@@ -35,7 +35,10 @@ fn stop_takes_down_what_requires_it_first_and_start_brings_it_back() {
         machine.until(name, State::Up);
     }
     eventually("all run", || machine.fixture.trace().len() == 10);
-    assert_eq!(machine.fixture.trace()[7..], ["base starts", "middle starts", "top starts"]);
+    // They are up as soon as they run, so that what they say themselves comes in any order.
+    let mut said = machine.fixture.trace()[7..].to_vec();
+    said.sort();
+    assert_eq!(said, ["base starts", "middle starts", "top starts"]);
     assert_eq!(pids(&machine)["apart"], before["apart"]);
 }
 
