@@ -2,7 +2,6 @@
 
 use crate::Role;
 use crate::arguments::Options;
-use crate::control::Clients;
 use crate::logger::Logger;
 use crate::message::{Level, Messages, reason};
 use crate::power::Going;
@@ -18,6 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::time::Duration;
+use sys::clients::Clients;
 use sys::poll::{Poller, Ready};
 use sys::signals::Signals;
 use sys::spawn::{Spawn, spawn};
@@ -27,6 +27,9 @@ const LISTENER: u64 = 1;
 pub(crate) const LOGGER: u64 = 2;
 pub(crate) const SERVICES: u64 = 1 << 32;
 pub(crate) const CLIENTS: u64 = 1 << 33;
+
+/// As many clients as are served at a time.
+const CLIENTS_MAX: usize = 64;
 
 /// How long the compiler may take for all definitions.
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -118,7 +121,7 @@ impl Init {
             graph: Graph::default(),
             services: Vec::new(),
             logger: Logger::default(),
-            clients: Clients::new(listener),
+            clients: Clients::new(listener, CLIENTS, CLIENTS_MAX),
             compiler: None,
             booting: true,
             began: sys::clock::now(),

@@ -6,7 +6,6 @@
 
 mod adopt;
 mod arguments;
-mod clients;
 mod conditions;
 mod launch;
 mod narrate;

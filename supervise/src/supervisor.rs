@@ -1,7 +1,6 @@
 //! The loop, and the performing of actions.
 
 use crate::arguments::Options;
-use crate::clients::{Clients, watch};
 use crate::launch::{self, Surroundings};
 use crate::{conditions, narrate};
 use service::definition::ReadyMethod;
@@ -12,6 +11,7 @@ use service::{Definition, Pid, Signal, Tick, WaitStatus};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use sys::clients::Clients;
 use sys::poll::{Poller, Ready};
 use sys::signals::Signals;
 
@@ -21,6 +21,9 @@ const LISTENER: u64 = 2;
 const NOTIFICATION: u64 = 3;
 pub(crate) const ADOPTED: u64 = 4;
 const CLIENTS: u64 = 16;
+
+/// As many clients as one supervisor serves at a time.
+const CLIENTS_MAX: usize = 16;
 
 /// One service, its machine, and everything that events come from.
 pub(crate) struct Supervisor {
@@ -84,7 +87,9 @@ impl Supervisor {
             crate::say(&format!("supervise {}: warning: {problem} (going on without)", definition.name));
         }
         let listener = listener.ok();
-        watch(&poller, listener.as_ref(), LISTENER).map_err(plain)?;
+        if let Some(listener) = &listener {
+            poller.add(listener, LISTENER).map_err(plain)?;
+        }
         let mut supervisor = Supervisor {
             machine: Machine::new(&definition, sys::clock::now()),
             definition,
@@ -92,7 +97,7 @@ impl Supervisor {
             poller,
             signals,
             channel,
-            clients: Clients::new(listener, CLIENTS),
+            clients: Clients::new(listener, CLIENTS, CLIENTS_MAX),
             null: launch::open_null().map_err(plain)?,
             record: sys::record::open(&record_path).ok(),
             record_path,

@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "this crate exists to fence it in")]
 
 pub mod child;
+pub mod clients;
 pub mod clock;
 pub mod connection;
 pub mod fd;
