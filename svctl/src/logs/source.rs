@@ -87,12 +87,15 @@ impl Source {
         for name in self.rotated_since()? {
             if let Some(file) = open(&self.directory.join(&name))? {
                 let found = Some(identify(&file)?);
-                // The one that has been read as `current`, or is open as it, is not to be read again.
+                // The one that has been read as `current` is not to be read again.
                 if found != self.current && found != identity {
                     self.next.push_back(file);
                 }
-                // One that is still `current` to us was rotated just now: it is known from now on.
                 self.rotated = name;
+                // What is open as `current` was rotated just now, and comes before what was rotated after it.
+                if found == identity {
+                    break;
+                }
             }
         }
         self.next.extend(current);

@@ -1,7 +1,8 @@
 //! PID 1 under a real kernel.
 
-use crate::guest::boot;
+use crate::guest::{PATIENCE, boot};
 use crate::images;
+use qemu::Machine;
 
 #[test]
 fn ten_thousand_orphans_leave_no_zombie() {
@@ -40,4 +41,23 @@ fn the_root_can_be_pivoted_away_from_and_the_system_is_as_mesos_needs_it() {
     assert!(version.stdout.starts_with("mainstay init "), "{}", version.stdout);
     assert_eq!(machine.run("cat /proc/1/comm /proc/sys/kernel/hostname").unwrap(), "init\nmainstay\n");
     machine.power_off().unwrap();
+}
+
+#[test]
+fn rescue_brings_a_shell_on_the_console_and_nothing_else() {
+    let machine = Machine::builder(images::shipped()).argument("rescue").boot().unwrap();
+    machine.wait_until_up(PATIENCE).unwrap();
+    let console = machine.console();
+    console.send_line("NO_COLOR=1 svctl status; echo shown-$((1 + 1))").unwrap();
+    let shown = console.wait_for("shown-2", PATIENCE).unwrap();
+    let state = |name: &str| {
+        let line = shown.lines().find(|line| line.trim_start().starts_with(name));
+        line.unwrap_or_else(|| panic!("no {name} in {shown}")).split_whitespace().nth(1).unwrap().to_owned()
+    };
+    assert_eq!((state("getty").as_str(), state("modules").as_str()), ("up", "done"));
+    for name in ["sshd", "network", "mesos-agent", "mesos-master", "node-exporter"] {
+        assert_eq!(state(name), "down");
+    }
+    console.send_line("svctl poweroff").unwrap();
+    console.wait_for("reboot: Power down", PATIENCE).unwrap();
 }
