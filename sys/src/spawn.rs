@@ -7,7 +7,6 @@ use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use service::Pid;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::null;
 
@@ -137,10 +136,38 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([null()]).collect()
 }
 
+/// A stack for the child: mapped for it and given back, since what is once touched of our own stack stays.
+struct Stack {
+    bottom: *mut c_void,
+}
+
+impl Stack {
+    /// The child calls a handful of thin libc functions; the frames measured are under two kilobytes.
+    const SIZE: usize = 32 << 10;
+
+    fn new() -> Result<Stack, Errno> {
+        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: asks for new memory wherever the kernel likes.
+        let bottom = unsafe { libc::mmap(std::ptr::null_mut(), Stack::SIZE, access, flags, -1, 0) };
+        if bottom == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(Stack { bottom }) }
+    }
+
+    /// Its end, where a stack begins; aligned, as a mapping is.
+    fn top(&self) -> *mut c_void {
+        self.bottom.wrapping_byte_add(Stack::SIZE)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: it is the mapping made in `new`, and the child that used it has executed or is gone.
+        unsafe { libc::munmap(self.bottom, Stack::SIZE) };
+    }
+}
+
 fn clone(plan: &mut Plan<'_>) -> Result<Child, Errno> {
-    // The child calls a handful of thin libc functions; the frames measured are under two kilobytes.
-    let mut stack = [MaybeUninit::<u128>::uninit(); 1024];
-    let top = stack.as_mut_ptr_range().end.cast::<c_void>();
+    let stack = Stack::new()?;
+    let top = stack.top();
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     let mut descriptor: c_int = -1;
     let argument = std::ptr::from_mut(plan).cast::<c_void>();
