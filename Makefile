@@ -61,11 +61,14 @@ boot: image
 
 test: lint unit system
 
+# Debian's packaged compiler has neither rustfmt nor clippy; where changes are judged both must be there.
 lint: setup
-	@echo 'test: formatting'
-	@$(CARGO) fmt --check
-	@echo 'test: lints'
-	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	@if $(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1; then \
+		echo 'test: formatting' && $(CARGO) fmt --check && \
+		echo 'test: lints' && $(CARGO) clippy --quiet --workspace --all-targets -- -D warnings; \
+	else \
+		echo 'test: NOT CHECKED: formatting and lints (this toolchain has no rustfmt or no clippy)'; [ -z "$$CI" ]; \
+	fi
 
 unit: build
 	@echo 'test: the pure parts, the system calls, the tools'
