@@ -93,3 +93,12 @@ fn halt_stops_the_processor_and_leaves_the_power_on() {
     machine.console().wait_for("reboot: System halted", PATIENCE).unwrap();
     machine.pull_plug();
 }
+
+#[test]
+fn the_power_button_switches_the_machine_off_in_order() {
+    let machine = boot(&images::shipped());
+    machine.power_button().unwrap();
+    let before = machine.console().wait_for(DOWN, PATIENCE).unwrap();
+    in_order(&before, &["init: poweroff: asked for by process", "mesos-agent: down", "powering off"]);
+    assert!(machine.wait_for_exit(PATIENCE), "the machine is off");
+}
