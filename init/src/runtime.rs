@@ -90,6 +90,8 @@ impl Init {
         if role == Role::Subreaper {
             sys::process::become_subreaper().map_err(plain)?;
         }
+        // Three descriptors for each service; the services themselves keep the limit that init was given.
+        let _ = sys::fd::raise_limit();
         let poller = Poller::new().map_err(plain)?;
         poller.add(&signals, SIGNALS).map_err(plain)?;
         let state = options.run.join("init");

@@ -28,6 +28,7 @@ impl Clients {
     /// Takes every connection that waits. Who finds no place is told so.
     pub fn accept(&mut self, poller: &Poller) {
         let Some(listener) = &self.listener else { return };
+        self.reserve = self.reserve.take().or_else(reserve);
         loop {
             let connection = match socket::accept(listener) {
                 Ok(socket) => Connection::new(socket),

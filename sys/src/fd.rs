@@ -1,9 +1,11 @@
 //! Descriptors that come from elsewhere.
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Takes over a descriptor that was passed at exec, and has it closed at the next one.
 ///
@@ -40,14 +42,31 @@ pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Raises the soft limit of open descriptors to the hard one.
+/// The soft limit of open descriptors that this process was started with, if it was raised; else zero.
+static SOFT_LIMIT: AtomicU64 = AtomicU64::new(0);
+
+/// Raises the soft limit of open descriptors to the hard one, for this process alone: what it spawns begins
+/// with the limit that it had itself.
 ///
 /// # Errors
 /// Those of setrlimit(2).
 pub fn raise_limit() -> io::Result<()> {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        SOFT_LIMIT.store(soft, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Gives a child the limit that this process was started with. To be called between clone and exec.
+pub(crate) fn restore_limit() {
+    let soft = SOFT_LIMIT.load(Ordering::Relaxed);
+    if soft != 0
+        && let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    }
 }
 
 /// Writes `bytes` if that can be done at once, and nothing if it cannot: for messages, which matter less than
@@ -65,6 +84,16 @@ pub fn write_if_ready(fd: impl AsFd, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_raised_limit_is_not_handed_on() {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard - 1), hard).unwrap();
+        raise_limit().unwrap();
+        let text = crate::spawn::output(&["/bin/sh", "-c", "ulimit -S -n"]);
+        assert_eq!(text, format!("{}\n", soft.min(hard - 1)));
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap().0, hard);
+    }
 
     #[test]
     fn a_full_pipe_is_not_waited_for() {

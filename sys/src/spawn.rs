@@ -206,6 +206,8 @@ fn prepare_and_execute(plan: &Plan<'_>) -> Result<(), SpawnError> {
             return Err(SpawnError { step: Step::Parent, errno: Errno::ESRCH });
         }
     }
+    // Only now: the copies above may have had numbers beyond it.
+    crate::fd::restore_limit();
     // The very last step, so that what was ignored or blocked here does not reach the program.
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
     // SAFETY: the three are null-terminated, and alive in the parent's memory.
@@ -246,6 +248,12 @@ fn arrange(descriptors: &[(BorrowedFd<'_>, i32)]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// What a program prints, for tests.
+#[cfg(test)]
+pub(crate) fn output(words: &[&str]) -> String {
+    tests::run(words, None, false).unwrap().0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,7 +266,7 @@ mod tests {
         words.iter().map(|word| CString::new(*word).unwrap()).collect()
     }
 
-    fn run(
+    pub(super) fn run(
         words: &[&str],
         directory: Option<&CStr>,
         session: bool,
