@@ -43,6 +43,7 @@ impl Init {
                 self.messages.info(&format!("{line}: asked for by {by}"));
                 "ok\n".to_owned()
             }
+            Some(other) => format!("error this version cannot {}\n", other.verb()),
         }
     }
 

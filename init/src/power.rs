@@ -150,6 +150,7 @@ impl Init {
             Power::PowerOff => "powering off",
             Power::Reboot => "rebooting",
             Power::Halt => "halting",
+            Power::Kexec => "starting the loaded kernel",
         });
         // In a container this ends PID 1 and so tells the parent how (reboot(2), pid_namespaces(7)).
         let Err(error) = sys::power::end(power);

@@ -37,8 +37,16 @@ pub struct Definition {
     pub command: Vec<String>,
     /// Where the command is run.
     pub working_directory: String,
+    /// Whose conventions its scripts follow.
+    pub style: Style,
+    /// The part after the `@` of an instance's name.
+    pub instance: Option<String>,
+    /// What undoes a oneshot that is done, when it is stopped; empty for nothing.
+    pub down_command: Vec<String>,
     /// Whether an executable `finish` is to be run after each death.
     pub finish: bool,
+    /// How long the finish script may take before it is killed; none is for ever.
+    pub finish_timeout: Option<Duration>,
     /// Started too and waited for; stopping one stops this.
     pub requires: Vec<String>,
     /// Started too, no more.
@@ -47,6 +55,8 @@ pub struct Definition {
     pub after: Vec<String>,
     /// Services that wait for this one if they are started as well.
     pub before: Vec<String>,
+    /// Services that cannot run at the same time: starting one stops the other.
+    pub conflicts: Vec<String>,
     /// The members of a bundle.
     pub contents: Vec<String>,
     /// Whether the implicit default bundle has it.
@@ -63,8 +73,64 @@ pub struct Definition {
     pub start_timeout: Option<Duration>,
     /// How it is stopped.
     pub stop: Stop,
+    /// What `reload` runs instead of sending the reload signal; empty for the signal.
+    pub reload_command: Vec<String>,
+    /// How long a reload may take, by command or from RELOADING=1 to READY=1, until it is reported as failed.
+    pub reload_timeout: Duration,
+    /// How it is looked after once it is ready.
+    pub health: Option<Health>,
+    /// The longest time between two WATCHDOG=1 messages of a service that is ready (sd_notify(3)).
+    pub watchdog: Option<Duration>,
+    /// runit's `control` programs, by their letters: run in the place of what would be sent (runsv(8)).
+    pub controls: Vec<String>,
+    /// Its standard output goes to the standard input of this service, through a pipe that init holds.
+    pub output_to: Option<String>,
+    /// Its standard input is such a pipe.
+    pub reads_pipe: bool,
+    /// It gets this descriptor, which holds a lock on the service as long as it is open anywhere (s6's lock-fd).
+    pub lock_descriptor: Option<i32>,
+    /// Its main process is the first of a new PID namespace (s6's flag-newpidns).
+    pub new_pid_namespace: bool,
+    /// It gets the environment, the standard descriptors and the listening sockets that init was given: the
+    /// command of a container.
+    pub inherit: bool,
     /// How its log is kept.
     pub log: Log,
+}
+
+/// Whose conventions the scripts of a service directory follow, where they differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// Ours: those of s6, but `run` is given no argument.
+    Mainstay,
+    /// s6-supervise: `run` is given the name; `finish` gets 256 and the signal after a death by signal.
+    S6,
+    /// runsv: `run` is given nothing; `finish` gets -1 and the low byte of the wait status.
+    Runit,
+}
+
+/// How a service that is ready is looked after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The program and its arguments: exit 0 is healthy.
+    pub command: Vec<String>,
+    /// From the end of one check to the next.
+    pub interval: Duration,
+    /// A check that takes longer has failed, and is killed.
+    pub timeout: Duration,
+    /// As many failures in a row make the service unhealthy.
+    pub threshold: u32,
+    /// Whether an unhealthy service is restarted, rather than only reported.
+    pub restart: bool,
+}
+
+/// Whose sd_notify messages count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyFrom {
+    /// Those of the main process.
+    Main,
+    /// Those of every process that can reach the socket.
+    All,
 }
 
 /// Something that must hold for a service to be started at all.
@@ -115,6 +181,8 @@ pub enum ReadyMethod {
     Immediate,
     /// It writes a line to this file descriptor (s6's notification-fd).
     Descriptor(i32),
+    /// It sends READY=1 to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
+    Notify(NotifyFrom),
     /// A command exits 0. Probes of ports and web pages are compiled to such a command.
     Command {
         /// The program and its arguments.
@@ -159,6 +227,8 @@ pub enum Scope {
     Main,
     /// Its process group.
     Group,
+    /// Every process of its control group.
+    Cgroup,
 }
 
 /// How a service is stopped.
@@ -166,12 +236,16 @@ pub enum Scope {
 pub struct Stop {
     /// The first signal.
     pub signal: Signal,
-    /// The wait before KILL.
-    pub timeout: Duration,
+    /// The wait before KILL; none is for ever.
+    pub timeout: Option<Duration>,
     /// What is signalled.
     pub scope: Scope,
+    /// What KILL is sent to.
+    pub kill_scope: Scope,
     /// Sent first when the machine goes down.
     pub halt_signal: Option<Signal>,
+    /// When the machine goes down its input ends first, and `halt_timeout` is how long it may take to end by that.
+    pub halt_by_end_of_input: bool,
     /// The wait for what `halt_signal` causes, before the ordinary stop.
     pub halt_timeout: Duration,
     /// What `reload` sends.
@@ -198,11 +272,16 @@ impl Definition {
             description: String::new(),
             command: Vec::new(),
             working_directory: "/".to_owned(),
+            style: Style::Mainstay,
+            instance: None,
+            down_command: Vec::new(),
             finish: false,
+            finish_timeout: Some(Duration::from_secs(5)),
             requires: Vec::new(),
             wants: Vec::new(),
             after: Vec::new(),
             before: Vec::new(),
+            conflicts: Vec::new(),
             contents: Vec::new(),
             autostart: true,
             conditions: Vec::new(),
@@ -211,7 +290,65 @@ impl Definition {
             restart: Restart::default(),
             start_timeout: None,
             stop: Stop::default(),
+            reload_command: Vec::new(),
+            reload_timeout: Duration::from_secs(60),
+            health: None,
+            watchdog: None,
+            controls: Vec::new(),
+            output_to: None,
+            reads_pipe: false,
+            lock_descriptor: None,
+            new_pid_namespace: false,
+            inherit: false,
             log: Log::default(),
+        }
+    }
+}
+
+impl Definition {
+    /// Tells this definition from any other of the same service.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        fnv(&self.encode())
+    }
+
+    /// The digest of what a process that runs already would have to be restarted for: the program, what it runs
+    /// in, and what it was told of its readiness. What only its supervisor goes by is left out.
+    #[must_use]
+    pub fn run_digest(&self) -> u64 {
+        let mut only = Definition::new(&self.name, &self.directory);
+        only.kind = self.kind;
+        only.command.clone_from(&self.command);
+        only.working_directory.clone_from(&self.working_directory);
+        only.style = self.style;
+        only.environment.clone_from(&self.environment);
+        only.watchdog = self.watchdog;
+        only.output_to.clone_from(&self.output_to);
+        only.reads_pipe = self.reads_pipe;
+        only.lock_descriptor = self.lock_descriptor;
+        only.new_pid_namespace = self.new_pid_namespace;
+        only.inherit = self.inherit;
+        if matches!(self.ready.method, ReadyMethod::Descriptor(_) | ReadyMethod::Notify(_)) {
+            only.ready.method = self.ready.method.clone();
+        }
+        fnv(&only.encode())
+    }
+}
+
+/// The 64-bit FNV-1a hash: no secret is at stake, only equality.
+fn fnv(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Health {
+            command: Vec::new(),
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            threshold: 3,
+            restart: true,
         }
     }
 }
@@ -239,9 +376,11 @@ impl Default for Stop {
     fn default() -> Self {
         Stop {
             signal: Signal::TERM,
-            timeout: Duration::from_secs(10),
+            timeout: Some(Duration::from_secs(10)),
             scope: Scope::Main,
+            kill_scope: Scope::Main,
             halt_signal: None,
+            halt_by_end_of_input: false,
             halt_timeout: Duration::from_secs(60),
             reload_signal: Signal::HUP,
         }

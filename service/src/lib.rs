@@ -12,6 +12,7 @@ pub mod graph;
 pub mod list;
 pub mod machine;
 pub mod plan;
+pub mod settings;
 pub mod shutdown;
 pub mod signal;
 pub mod status;

@@ -142,7 +142,7 @@ impl Policy {
         let Ready { method, timeout, restart_when_overdue } = &definition.ready;
         let (ready_by, probe_interval) = match method {
             ReadyMethod::Immediate => (Readiness::Immediate, Duration::ZERO),
-            ReadyMethod::Descriptor(_) => {
+            ReadyMethod::Descriptor(_) | ReadyMethod::Notify(_) => {
                 (Readiness::Pending { overdue: false, probe: Probe::None }, Duration::ZERO)
             }
             ReadyMethod::Command { interval, .. } => {
@@ -473,7 +473,7 @@ impl Machine {
         let wait = match step {
             StopStep::Halt => {
                 actions.push(Action::Signal(pid, halt_signal.unwrap_or(signal), Scope::Main));
-                halt_timeout
+                Some(halt_timeout)
             }
             StopStep::Stop => {
                 actions.push(Action::Signal(pid, signal, scope));
@@ -481,11 +481,11 @@ impl Machine {
             }
             StopStep::Kill => {
                 actions.push(Action::Signal(pid, Signal::KILL, scope));
-                KILL_AGAIN
+                Some(KILL_AGAIN)
             }
         };
         // A stopped process hears nothing until it is continued.
         actions.push(Action::Signal(pid, Signal::CONT, scope));
-        self.phase = Phase::Stopping { pid, step, deadline: now.after(wait) };
+        self.phase = Phase::Stopping { pid, step, deadline: now.after(wait.unwrap_or(Duration::MAX)) };
     }
 }

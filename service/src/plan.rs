@@ -4,7 +4,7 @@ use crate::codec::{Writer, pairs, unescape};
 use crate::definition::{Definition, Kind, Log};
 
 /// The first line of a plan; the number is its version.
-pub const HEADER: &str = "mainstay-plan 1";
+pub const HEADER: &str = "mainstay-plan 2";
 
 /// What init knows of a service. The rest stands in the compiled definition, which its supervisor reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +21,22 @@ pub struct Entry {
     pub wants: Vec<String>,
     /// Waited for if started as well. What others say with `before` has been turned into this.
     pub after: Vec<String>,
+    /// What cannot run at the same time.
+    pub conflicts: Vec<String>,
     /// The members of a bundle.
     pub contents: Vec<String>,
     /// Whether the implicit default bundle has it.
     pub autostart: bool,
     /// Whether it is drained, with a signal of its own, before anything else is stopped.
     pub drains: bool,
+    /// Its standard output goes to the standard input of this service.
+    pub output_to: Option<String>,
+    /// Its standard input is a pipe that init holds.
+    pub reads_pipe: bool,
+    /// Tells one definition from another: equal texts have equal digests.
+    pub digest: u64,
+    /// The same of only what a process that runs already would have to be restarted for.
+    pub run_digest: u64,
     /// How its log is kept.
     pub log: Log,
 }
@@ -42,9 +52,14 @@ impl Entry {
             requires: definition.requires.clone(),
             wants: definition.wants.clone(),
             after: definition.after.clone(),
+            conflicts: definition.conflicts.clone(),
             contents: definition.contents.clone(),
             autostart: definition.autostart,
             drains: definition.stop.halt_signal.is_some(),
+            output_to: definition.output_to.clone(),
+            reads_pipe: definition.reads_pipe,
+            digest: definition.digest(),
+            run_digest: definition.run_digest(),
             log: definition.log,
         }
     }
@@ -71,9 +86,14 @@ pub fn encode(entries: &[Entry]) -> String {
         out.lines("requires", &entry.requires);
         out.lines("wants", &entry.wants);
         out.lines("after", &entry.after);
+        out.lines("conflicts", &entry.conflicts);
         out.lines("contents", &entry.contents);
         out.line("autostart", entry.autostart);
         out.line("drains", entry.drains);
+        out.lines("output-to", &entry.output_to);
+        out.line("reads-pipe", entry.reads_pipe);
+        out.line("digest", entry.digest);
+        out.line("run-digest", entry.run_digest);
         out.line("log-size", entry.log.size);
         out.line("log-keep", entry.log.keep);
     }
@@ -100,9 +120,14 @@ pub fn decode(text: &str) -> Option<Vec<Entry>> {
             "requires" => entry.requires.push(value),
             "wants" => entry.wants.push(value),
             "after" => entry.after.push(value),
+            "conflicts" => entry.conflicts.push(value),
             "contents" => entry.contents.push(value),
             "autostart" => entry.autostart = value.parse().ok()?,
             "drains" => entry.drains = value.parse().ok()?,
+            "output-to" => entry.output_to = Some(value),
+            "reads-pipe" => entry.reads_pipe = value.parse().ok()?,
+            "digest" => entry.digest = value.parse().ok()?,
+            "run-digest" => entry.run_digest = value.parse().ok()?,
             "log-size" => entry.log.size = value.parse().ok()?,
             "log-keep" => entry.log.keep = value.parse().ok()?,
             _ => return None,
@@ -121,6 +146,8 @@ mod tests {
         agent.requires = vec!["network".to_owned()];
         agent.after = vec!["clock".to_owned()];
         agent.drains = true;
+        agent.conflicts = vec!["other".to_owned()];
+        agent.output_to = Some("logger".to_owned());
         let broken = Entry::broken("bad", "bad/service.toml:3:1: unknown key\n  colour".to_owned());
         let entries = vec![agent, broken];
         assert_eq!(decode(&encode(&entries)), Some(entries));
@@ -129,7 +156,7 @@ mod tests {
     #[test]
     fn what_is_not_a_plan_is_refused() {
         assert_eq!(decode(""), None);
-        assert_eq!(decode("mainstay-plan 9\n"), None);
+        assert_eq!(decode("mainstay-plan 1\n"), None);
         assert_eq!(decode(&format!("{HEADER}\nkind longrun\n")), None);
     }
 }

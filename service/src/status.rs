@@ -126,6 +126,23 @@ pub struct Status {
     /// When the main process started, in clock ticks since boot: field 22 of `/proc/PID/stat` (proc(5)).
     /// With the pid it names one process and no other.
     pub pid_start: u64,
+    /// What tells the main process from any other that ever had its number, where the kernel has such a thing:
+    /// the inode of its pidfd (pidfs, Linux 6.9).
+    pub pid_inode: Option<u64>,
+    /// The finish script, while it runs, and when it started.
+    pub finish: Option<(Pid, u64)>,
+    /// The boot that all times and processes belong to (random(4), `boot_id`).
+    pub boot: String,
+    /// Whether its processes were stopped where they are.
+    pub paused: bool,
+    /// Whether it reloads its configuration now.
+    pub reloading: bool,
+    /// How many health checks in a row have failed.
+    pub unhealthy: u32,
+    /// What it says of itself (sd_notify(3), STATUS).
+    pub text: String,
+    /// What its supervisor has to remember to be replaced at any time. Private to it.
+    pub saved: String,
     /// The supervisor; none if it has none now.
     pub supervisor: Option<Pid>,
     /// When it came into its state.
@@ -158,6 +175,14 @@ impl Status {
             has_readiness: false,
             pid: None,
             pid_start: 0,
+            pid_inode: None,
+            finish: None,
+            boot: String::new(),
+            paused: false,
+            reloading: false,
+            unhealthy: 0,
+            text: String::new(),
+            saved: String::new(),
             supervisor: None,
             since: Tick(0),
             started: None,
@@ -182,6 +207,7 @@ impl Status {
         if let Some(pid) = self.pid {
             out.line("pid", pid);
             out.line("pid-start", self.pid_start);
+            out.lines("pid-inode", self.pid_inode);
         }
         if let Some(supervisor) = self.supervisor {
             out.line("supervisor", supervisor);
@@ -198,6 +224,23 @@ impl Status {
             }
         }
         out.line("restarts", self.restarts);
+        if let Some((pid, start)) = self.finish {
+            out.line("finish-pid", pid);
+            out.line("finish-start", start);
+        }
+        for (key, holds) in [("paused", self.paused), ("reloading", self.reloading)] {
+            if holds {
+                out.line(key, holds);
+            }
+        }
+        if self.unhealthy > 0 {
+            out.line("unhealthy", self.unhealthy);
+        }
+        for (key, text) in [("text", &self.text), ("boot", &self.boot), ("saved", &self.saved)] {
+            if !text.is_empty() {
+                out.line(key, text);
+            }
+        }
         if let Some(status) = self.last_exit {
             out.line("last-exit", status);
         }
@@ -231,6 +274,15 @@ impl Status {
             "readiness" => self.has_readiness = value.parse().ok()?,
             "pid" => self.pid = Some(Pid::new(value.parse().ok()?)?),
             "pid-start" => self.pid_start = value.parse().ok()?,
+            "pid-inode" => self.pid_inode = Some(value.parse().ok()?),
+            "finish-pid" => self.finish = Some((Pid::new(value.parse().ok()?)?, 0)),
+            "finish-start" => self.finish = Some((self.finish?.0, value.parse().ok()?)),
+            "paused" => self.paused = value.parse().ok()?,
+            "reloading" => self.reloading = value.parse().ok()?,
+            "unhealthy" => self.unhealthy = value.parse().ok()?,
+            "text" => self.text = unescape(value),
+            "boot" => self.boot = unescape(value),
+            "saved" => self.saved = unescape(value),
             "supervisor" => self.supervisor = Some(Pid::new(value.parse().ok()?)?),
             "since" => self.since = tick()?,
             "started" => self.started = Some(tick()?),
@@ -259,6 +311,12 @@ mod tests {
         status.want = Want::Up;
         status.pid = Pid::new(42);
         status.pid_start = 7;
+        status.pid_inode = Some(70);
+        status.finish = Pid::new(43).map(|pid| (pid, 8));
+        status.boot = "b-1".to_owned();
+        (status.paused, status.reloading, status.unhealthy) = (true, true, 2);
+        status.text = "serving\nall".to_owned();
+        status.saved = "1 2 3".to_owned();
         status.supervisor = Pid::new(41);
         status.next_start = Some(Tick(99));
         status.restarts = 3;

@@ -30,10 +30,16 @@ pub enum Command {
     Reload,
     /// Send this signal.
     Kill(Signal),
+    /// Stop the service's processes where they are (SIGSTOP).
+    Pause,
+    /// Let them go on.
+    Continue,
     /// The machine goes down: the halt signal first, then stop, then exit.
     Halt,
     /// Exit as soon as the service is down.
     Exit,
+    /// Execute the program on disk in place of this one, and read the definition again. The service stays.
+    Reexec,
     /// Answer with the status file's text.
     Status,
     /// Send a report for every change from now on, and one at once.
@@ -54,6 +60,9 @@ impl Command {
             ("restart", "") => Some(Command::Restart),
             ("reload", "") => Some(Command::Reload),
             ("kill", signal) => Signal::parse(signal).map(Command::Kill),
+            ("pause", "") => Some(Command::Pause),
+            ("continue", "") => Some(Command::Continue),
+            ("reexec", "") => Some(Command::Reexec),
             ("halt", "") => Some(Command::Halt),
             ("exit", "") => Some(Command::Exit),
             ("status", "") => Some(Command::Status),
@@ -76,6 +85,9 @@ impl fmt::Display for Command {
             Command::Restart => f.write_str("restart"),
             Command::Reload => f.write_str("reload"),
             Command::Kill(signal) => write!(f, "kill {signal}"),
+            Command::Pause => f.write_str("pause"),
+            Command::Continue => f.write_str("continue"),
+            Command::Reexec => f.write_str("reexec"),
             Command::Halt => f.write_str("halt"),
             Command::Exit => f.write_str("exit"),
             Command::Status => f.write_str("status"),
@@ -94,6 +106,8 @@ pub enum Power {
     Reboot,
     /// Stop the processor and leave the power on.
     Halt,
+    /// Start the kernel that was loaded for it (kexec_load(2)).
+    Kexec,
 }
 
 impl Power {
@@ -104,13 +118,16 @@ impl Power {
             Power::PowerOff => "poweroff",
             Power::Reboot => "reboot",
             Power::Halt => "halt",
+            Power::Kexec => "kexec",
         }
     }
 
     /// The power state that the verb `word` asks for.
     #[must_use]
     pub fn parse(word: &str) -> Option<Power> {
-        [Power::PowerOff, Power::Reboot, Power::Halt].into_iter().find(|power| power.word() == word)
+        [Power::PowerOff, Power::Reboot, Power::Halt, Power::Kexec]
+            .into_iter()
+            .find(|power| power.word() == word)
     }
 }
 
@@ -119,39 +136,240 @@ impl Power {
 pub enum InitCommand<'a> {
     /// Start the service and what it needs.
     Start(&'a str),
+    /// Start the service and what it needs, and leave it down once it has ended.
+    Once(&'a str),
     /// Stop the service, after what requires it.
     Stop(&'a str),
     /// Stop the service if it runs, and start it; what requires it stays. A oneshot is run again.
     Restart(&'a str),
+    /// Start the bundle and what it needs, and stop everything else.
+    Switch(&'a str),
+    /// Have the service reload its configuration.
+    ReloadService(&'a str),
+    /// Send the main process of the service a signal.
+    Kill(&'a str, Signal),
+    /// Stop its processes where they are.
+    Pause(&'a str),
+    /// Let them go on.
+    Continue(&'a str),
+    /// Read the tree of definitions again, and change what differs.
+    Reload,
+    /// Replace init and every supervisor in place by the programs on disk.
+    Reexec,
+    /// The same for one service's supervisor.
+    ReexecService(&'a str),
+    /// Answer with what this command would do, a line `plan VERB NAME` for each step, and do nothing.
+    Plan(Planned<'a>),
     /// Take the machine down.
     Power(Power),
     /// Send a report of every service at once, then one for every change.
     Events,
+    /// Fail in this way, to see what becomes of it. Only with the kernel argument `mainstay.debug`.
+    Fault(Fault),
+}
+
+/// A command whose steps can be told before it is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planned<'a> {
+    /// [`InitCommand::Start`].
+    Start(&'a str),
+    /// [`InitCommand::Stop`].
+    Stop(&'a str),
+    /// [`InitCommand::Restart`].
+    Restart(&'a str),
+    /// [`InitCommand::Switch`].
+    Switch(&'a str),
+    /// [`InitCommand::Reload`].
+    Reload,
+    /// [`InitCommand::Power`], whichever.
+    PowerOff,
+}
+
+/// A way of failing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A write to where there is no memory.
+    Segv,
+    /// abort(3).
+    Abort,
+    /// A panic.
+    Panic,
+}
+
+impl Fault {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Fault::Segv => "segv",
+            Fault::Abort => "abort",
+            Fault::Panic => "panic",
+        }
+    }
+
+    /// The fault called `word`.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Fault> {
+        [Fault::Segv, Fault::Abort, Fault::Panic].into_iter().find(|fault| fault.word() == word)
+    }
+}
+
+impl<'a> Planned<'a> {
+    /// Reads a line without its newline.
+    #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a new command cannot be planned until it is said how"
+    )]
+    pub fn parse(line: &'a str) -> Option<Planned<'a>> {
+        match InitCommand::parse(line)? {
+            InitCommand::Start(name) => Some(Planned::Start(name)),
+            InitCommand::Stop(name) => Some(Planned::Stop(name)),
+            InitCommand::Restart(name) => Some(Planned::Restart(name)),
+            InitCommand::Switch(name) => Some(Planned::Switch(name)),
+            InitCommand::Reload => Some(Planned::Reload),
+            InitCommand::Power(_) => Some(Planned::PowerOff),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Planned<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Planned::Start(name) => write!(f, "start {name}"),
+            Planned::Stop(name) => write!(f, "stop {name}"),
+            Planned::Restart(name) => write!(f, "restart {name}"),
+            Planned::Switch(name) => write!(f, "switch {name}"),
+            Planned::Reload => f.write_str("reload"),
+            Planned::PowerOff => f.write_str("poweroff"),
+        }
+    }
 }
 
 impl<'a> InitCommand<'a> {
     /// Reads a line without its newline.
     #[must_use]
     pub fn parse(line: &'a str) -> Option<InitCommand<'a>> {
-        match line.split_once(' ') {
-            Some(("start", name)) => Some(InitCommand::Start(name)),
-            Some(("stop", name)) => Some(InitCommand::Stop(name)),
-            Some(("restart", name)) => Some(InitCommand::Restart(name)),
-            Some(_) => None,
-            None if line == "events" => Some(InitCommand::Events),
-            None => Power::parse(line).map(InitCommand::Power),
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let one_word = !rest.is_empty() && !rest.contains(' ');
+        match verb {
+            "start" if one_word => Some(InitCommand::Start(rest)),
+            "once" if one_word => Some(InitCommand::Once(rest)),
+            "stop" if one_word => Some(InitCommand::Stop(rest)),
+            "restart" if one_word => Some(InitCommand::Restart(rest)),
+            "switch" if one_word => Some(InitCommand::Switch(rest)),
+            "reload" if one_word => Some(InitCommand::ReloadService(rest)),
+            "pause" if one_word => Some(InitCommand::Pause(rest)),
+            "continue" if one_word => Some(InitCommand::Continue(rest)),
+            "reexec" if one_word => Some(InitCommand::ReexecService(rest)),
+            "fault" => Fault::parse(rest).map(InitCommand::Fault),
+            "kill" => {
+                let (name, signal) = rest.split_once(' ')?;
+                Some(InitCommand::Kill(name, Signal::parse(signal)?))
+            }
+            // One level: no plan of a plan.
+            "plan" if !rest.starts_with("plan") => Planned::parse(rest).map(InitCommand::Plan),
+            "events" if line == verb => Some(InitCommand::Events),
+            "reload" if line == verb => Some(InitCommand::Reload),
+            "reexec" if line == verb => Some(InitCommand::Reexec),
+            _ => Power::parse(line).map(InitCommand::Power),
+        }
+    }
+
+    /// The word that access rules know the command by.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            InitCommand::Start(_) => "start",
+            InitCommand::Once(_) => "once",
+            InitCommand::Stop(_) => "stop",
+            InitCommand::Restart(_) => "restart",
+            InitCommand::Switch(_) => "switch",
+            InitCommand::Reload | InitCommand::ReloadService(_) => "reload",
+            InitCommand::Kill(..) => "kill",
+            InitCommand::Pause(_) => "pause",
+            InitCommand::Continue(_) => "continue",
+            InitCommand::Reexec | InitCommand::ReexecService(_) => "reexec",
+            InitCommand::Plan(_) => "plan",
+            InitCommand::Power(power) => power.word(),
+            InitCommand::Events => "events",
+            InitCommand::Fault(_) => "fault",
+        }
+    }
+
+    /// The service that it concerns, if it is one.
+    #[must_use]
+    pub fn name(&self) -> Option<&'a str> {
+        match self {
+            InitCommand::Start(name)
+            | InitCommand::Once(name)
+            | InitCommand::Stop(name)
+            | InitCommand::Restart(name)
+            | InitCommand::Switch(name)
+            | InitCommand::ReloadService(name)
+            | InitCommand::Kill(name, _)
+            | InitCommand::Pause(name)
+            | InitCommand::Continue(name)
+            | InitCommand::ReexecService(name)
+            | InitCommand::Plan(
+                Planned::Start(name) | Planned::Stop(name) | Planned::Restart(name) | Planned::Switch(name),
+            ) => Some(name),
+            InitCommand::Plan(Planned::Reload | Planned::PowerOff)
+            | InitCommand::Reload
+            | InitCommand::Reexec
+            | InitCommand::Power(_)
+            | InitCommand::Events
+            | InitCommand::Fault(_) => None,
         }
     }
 }
 
 impl fmt::Display for InitCommand<'_> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a verb and a name, unless there is more")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb())?;
+        match self {
+            InitCommand::Kill(name, signal) => write!(f, " {name} {signal}"),
+            InitCommand::Plan(planned) => write!(f, " {planned}"),
+            InitCommand::Fault(fault) => write!(f, " {}", fault.word()),
+            _ => self.name().map_or(Ok(()), |name| write!(f, " {name}")),
+        }
+    }
+}
+
+/// What a supervisor tells init besides reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SupervisorMessage<'a> {
+    /// Hold this descriptor, which comes with the message, and give it to the supervisor after this one as
+    /// `--kept TAG=NUMBER`. It takes the place of the one of the same tag.
+    Keep(&'a str),
+    /// Close the descriptor of this tag.
+    Drop(&'a str),
+    /// Tell how this process ended, which is not ours to reap: at once if that is known.
+    Awaits(Pid),
+}
+
+impl<'a> SupervisorMessage<'a> {
+    /// Reads a message.
+    #[must_use]
+    pub fn parse(line: &'a str) -> Option<SupervisorMessage<'a>> {
+        let (verb, rest) = line.split_once(' ')?;
+        match verb {
+            "keep" => Some(SupervisorMessage::Keep(rest)),
+            "drop" => Some(SupervisorMessage::Drop(rest)),
+            "awaits" => Some(SupervisorMessage::Awaits(Pid::new(rest.parse().ok()?)?)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SupervisorMessage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            InitCommand::Start(name) => write!(f, "start {name}"),
-            InitCommand::Stop(name) => write!(f, "stop {name}"),
-            InitCommand::Restart(name) => write!(f, "restart {name}"),
-            InitCommand::Power(power) => f.write_str(power.word()),
-            InitCommand::Events => f.write_str("events"),
+            SupervisorMessage::Keep(tag) => write!(f, "keep {tag}"),
+            SupervisorMessage::Drop(tag) => write!(f, "drop {tag}"),
+            SupervisorMessage::Awaits(pid) => write!(f, "awaits {pid}"),
         }
     }
 }
@@ -167,7 +385,7 @@ pub struct Report<'a> {
     pub want: Want,
     /// Whether a service that was to become ready has taken too long: others need not wait for it.
     pub overdue: bool,
-    /// The main process.
+    /// The process that is waited for: the main one, or the finish script while that runs.
     pub pid: Option<Pid>,
     /// How many processes this supervisor has started for it: tells a new run from the one before.
     pub starts: u32,
@@ -213,6 +431,8 @@ pub enum LogCommand<'a> {
         /// Keep this many rotated files.
         keep: u32,
     },
+    /// Write what the pipe of this service still holds, and forget it.
+    Forget(&'a str),
     /// Write what the pipes still hold, make it durable, and exit.
     Finish,
 }
@@ -224,6 +444,9 @@ impl<'a> LogCommand<'a> {
         if line == "finish" {
             return Some(LogCommand::Finish);
         }
+        if let Some(name) = line.strip_prefix("forget ") {
+            return Some(LogCommand::Forget(name));
+        }
         let mut words = line.strip_prefix("keep ")?.split(' ');
         let (name, size, keep) = (words.next()?, words.next()?, words.next()?);
         Some(LogCommand::Keep { name, size: size.parse().ok()?, keep: keep.parse().ok()? })
@@ -234,6 +457,7 @@ impl fmt::Display for LogCommand<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LogCommand::Keep { name, size, keep } => write!(f, "keep {name} {size} {keep}"),
+            LogCommand::Forget(name) => write!(f, "forget {name}"),
             LogCommand::Finish => f.write_str("finish"),
         }
     }
@@ -254,6 +478,9 @@ mod tests {
             Command::Restart,
             Command::Reload,
             Command::Kill(Signal::USR1),
+            Command::Pause,
+            Command::Continue,
+            Command::Reexec,
             Command::Halt,
             Command::Exit,
             Command::Status,
@@ -266,13 +493,41 @@ mod tests {
             InitCommand::Start("a"),
             InitCommand::Stop("b"),
             InitCommand::Restart("c"),
+            InitCommand::Once("d"),
+            InitCommand::Switch("e"),
+            InitCommand::ReloadService("f"),
+            InitCommand::Kill("g", Signal::USR1),
+            InitCommand::Pause("h"),
+            InitCommand::Continue("i"),
+            InitCommand::Reload,
+            InitCommand::Reexec,
+            InitCommand::ReexecService("j"),
+            InitCommand::Plan(Planned::Switch("k")),
+            InitCommand::Plan(Planned::Reload),
+            InitCommand::Plan(Planned::PowerOff),
+            InitCommand::Fault(Fault::Panic),
             InitCommand::Power(Power::Halt),
             InitCommand::Events,
         ] {
             assert_eq!(InitCommand::parse(&command.to_string()), Some(command));
         }
-        for command in [LogCommand::Finish, LogCommand::Keep { name: "a", size: 1, keep: 0 }] {
+        for command in
+            [LogCommand::Finish, LogCommand::Forget("b"), LogCommand::Keep { name: "a", size: 1, keep: 0 }]
+        {
             assert_eq!(LogCommand::parse(&command.to_string()), Some(command));
+        }
+    }
+
+    #[test]
+    fn what_a_supervisor_says_parses_back_and_a_plan_of_a_plan_is_none() {
+        let pid = Pid::new(7).unwrap();
+        for message in
+            [SupervisorMessage::Keep("ready"), SupervisorMessage::Drop("x"), SupervisorMessage::Awaits(pid)]
+        {
+            assert_eq!(SupervisorMessage::parse(&message.to_string()), Some(message));
+        }
+        for line in ["plan plan start a", "plan events", "start", "start a b", "kill a", "fault x"] {
+            assert_eq!(InitCommand::parse(line), None, "{line}");
         }
     }
 

@@ -244,7 +244,9 @@ impl Supervisor {
         }
         let sent = match scope {
             service::definition::Scope::Main => sys::process::signal(pid, signal),
-            service::definition::Scope::Group => sys::process::signal_group(pid, signal),
+            service::definition::Scope::Group | service::definition::Scope::Cgroup => {
+                sys::process::signal_group(pid, signal)
+            }
         };
         if let Err(error) = sent {
             let reason = launch::reason(&error);
@@ -259,7 +261,7 @@ impl Supervisor {
     fn spawn(&mut self) {
         let (pipe, number) = match self.definition.ready.method {
             ReadyMethod::Descriptor(number) => (sys::pipe::pair(), number),
-            ReadyMethod::Immediate | ReadyMethod::Command { .. } => {
+            ReadyMethod::Immediate | ReadyMethod::Notify(_) | ReadyMethod::Command { .. } => {
                 (Err(std::io::ErrorKind::Unsupported.into()), 0)
             }
         };
@@ -416,6 +418,9 @@ impl Supervisor {
                 self.clients.answer(client, &format!("ok\n{line}\n"));
             }
             Command::Died(..) => self.clients.answer(client, "error only init can say that\n"),
+            Command::Pause | Command::Continue | Command::Reexec => {
+                self.clients.answer(client, "error not supported by this version\n");
+            }
             Command::Reload | Command::Kill(_) if !running => {
                 self.clients.answer(client, "error not running\n");
             }
@@ -446,7 +451,12 @@ impl Supervisor {
             Command::Kill(signal) => Event::Kill(signal),
             Command::Halt => Event::Halt,
             Command::Exit => Event::Exit,
-            Command::Died(..) | Command::Status | Command::Events => return,
+            Command::Died(..)
+            | Command::Status
+            | Command::Events
+            | Command::Pause
+            | Command::Continue
+            | Command::Reexec => return,
         });
     }
 

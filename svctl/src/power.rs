@@ -25,7 +25,7 @@ pub fn run(places: &Places, power: Power) -> Result<Exit, Failure> {
     if places.run != Path::new(service::RUN_DIRECTORY) {
         return Err(failure);
     }
-    let signal = fallback(power);
+    let Some(signal) = fallback(power) else { return Err(failure) };
     output::complain(&format!("svctl: warning: {failure} (sending PID 1 the signal {signal} instead)"));
     let refused = |error| Failure::system(&format!("unable to send PID 1 the signal {signal}"), &error);
     match Pid::new(1) {
@@ -34,12 +34,13 @@ pub fn run(places: &Places, power: Power) -> Result<Exit, Failure> {
     }
 }
 
-/// The signals that PID 1 takes for these by the convention of busybox.
-fn fallback(power: Power) -> Signal {
+/// The signals that PID 1 takes for these by the convention of busybox, where there is one.
+fn fallback(power: Power) -> Option<Signal> {
     match power {
-        Power::PowerOff => Signal::USR2,
-        Power::Reboot => Signal::TERM,
-        Power::Halt => Signal::USR1,
+        Power::PowerOff => Some(Signal::USR2),
+        Power::Reboot => Some(Signal::TERM),
+        Power::Halt => Some(Signal::USR1),
+        Power::Kexec => None,
     }
 }
 

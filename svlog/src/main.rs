@@ -130,7 +130,7 @@ fn obey(logger: &mut Logger, channel: &OwnedFd, logs: &Path) -> Order {
                     say(&format_args!("warning: {}", unable(&format!("keep the log of {name}"), &error)));
                 }
             }
-            (Some(LogCommand::Keep { .. }) | None, _) => {
+            (Some(LogCommand::Keep { .. } | LogCommand::Forget(_)) | None, _) => {
                 say(&format_args!("warning: unable to obey {line:?}: it is no order (ignoring it)"));
             }
         }

@@ -23,6 +23,7 @@ pub fn end(power: Power) -> io::Result<std::convert::Infallible> {
         Power::PowerOff => RebootMode::RB_POWER_OFF,
         Power::Reboot => RebootMode::RB_AUTOBOOT,
         Power::Halt => RebootMode::RB_HALT_SYSTEM,
+        Power::Kexec => RebootMode::RB_KEXEC,
     };
     Ok(reboot(mode)?)
 }

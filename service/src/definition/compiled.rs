@@ -1,13 +1,16 @@
 //! The compiled form: one `key value` line per fact, defaults left out where they are many.
 
-use super::{Condition, Definition, EnvironmentLayer, Kind, ReadyMethod, Restart, RestartWhen, Scope, Stop};
+use super::{
+    Condition, Definition, EnvironmentLayer, Health, Kind, NotifyFrom, ReadyMethod, Restart, RestartWhen,
+    Scope, Stop, Style,
+};
 use crate::codec::{Writer, pairs, unescape};
 use crate::signal::Signal;
 use std::fmt;
 use std::time::Duration;
 
 /// The first line of a compiled definition; the number is its version.
-pub const HEADER: &str = "mainstay-definition 1";
+pub const HEADER: &str = "mainstay-definition 2";
 
 /// Why a compiled definition could not be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,13 +79,49 @@ impl Scope {
         match self {
             Scope::Main => "main",
             Scope::Group => "group",
+            Scope::Cgroup => "cgroup",
         }
     }
 
     /// The scope called `word`.
     #[must_use]
     pub fn parse(word: &str) -> Option<Scope> {
-        [Scope::Main, Scope::Group].into_iter().find(|scope| scope.word() == word)
+        [Scope::Main, Scope::Group, Scope::Cgroup].into_iter().find(|scope| scope.word() == word)
+    }
+}
+
+impl Style {
+    /// The word people write.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Style::Mainstay => "mainstay",
+            Style::S6 => "s6",
+            Style::Runit => "runit",
+        }
+    }
+
+    /// The style called `word`.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Style> {
+        [Style::Mainstay, Style::S6, Style::Runit].into_iter().find(|style| style.word() == word)
+    }
+}
+
+impl NotifyFrom {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            NotifyFrom::Main => "main",
+            NotifyFrom::All => "all",
+        }
+    }
+
+    /// What `word` means.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<NotifyFrom> {
+        [NotifyFrom::Main, NotifyFrom::All].into_iter().find(|from| from.word() == word)
     }
 }
 
@@ -97,11 +136,16 @@ impl Definition {
         out.line("description", &self.description);
         out.lines("argument", &self.command);
         out.line("working-directory", &self.working_directory);
+        out.line("style", self.style.word());
+        out.lines("instance", &self.instance);
+        out.lines("down-argument", &self.down_command);
         out.line("finish", self.finish);
+        out.line("finish-timeout", self.finish_timeout.unwrap_or_default().as_millis());
         out.lines("requires", &self.requires);
         out.lines("wants", &self.wants);
         out.lines("after", &self.after);
         out.lines("before", &self.before);
+        out.lines("conflicts", &self.conflicts);
         out.lines("contents", &self.contents);
         out.line("autostart", self.autostart);
         for condition in &self.conditions {
@@ -128,15 +172,39 @@ impl Definition {
             out.line("start-timeout", timeout.as_millis());
         }
         encode_stop(&self.stop, &mut out);
+        self.encode_running(&mut out);
         out.line("log-size", self.log.size);
         out.line("log-keep", self.log.keep);
         out.finish()
+    }
+
+    /// What concerns it while it runs.
+    fn encode_running(&self, out: &mut Writer) {
+        out.lines("reload-argument", &self.reload_command);
+        out.line("reload-timeout", self.reload_timeout.as_millis());
+        if let Some(health) = &self.health {
+            out.line("health-interval", health.interval.as_millis());
+            out.line("health-timeout", health.timeout.as_millis());
+            out.line("health-threshold", health.threshold);
+            out.line("health-restart", health.restart);
+            out.lines("health-argument", &health.command);
+        }
+        if let Some(watchdog) = self.watchdog {
+            out.line("watchdog", watchdog.as_millis());
+        }
+        out.lines("control", &self.controls);
+        out.lines("output-to", &self.output_to);
+        out.line("reads-pipe", self.reads_pipe);
+        out.lines("lock-descriptor", self.lock_descriptor);
+        out.line("new-pid-namespace", self.new_pid_namespace);
+        out.line("inherit", self.inherit);
     }
 
     fn encode_ready(&self, out: &mut Writer) {
         match &self.ready.method {
             ReadyMethod::Immediate => {}
             ReadyMethod::Descriptor(number) => out.line("ready-descriptor", number),
+            ReadyMethod::Notify(from) => out.line("ready-notify", from.word()),
             ReadyMethod::Command { command, interval } => {
                 out.line("ready-interval", interval.as_millis());
                 out.lines("ready-argument", command);
@@ -173,11 +241,16 @@ impl Definition {
             "description" => self.description = value,
             "argument" => self.command.push(value),
             "working-directory" => self.working_directory = value,
+            "style" => self.style = Style::parse(&value)?,
+            "instance" => self.instance = Some(value),
+            "down-argument" => self.down_command.push(value),
+            "finish-timeout" => self.finish_timeout = limit(&value)?,
             "finish" => self.finish = value.parse().ok()?,
             "requires" => self.requires.push(value),
             "wants" => self.wants.push(value),
             "after" => self.after.push(value),
             "before" => self.before.push(value),
+            "conflicts" => self.conflicts.push(value),
             "contents" => self.contents.push(value),
             "autostart" => self.autostart = value.parse().ok()?,
             "condition-executable" => self.conditions.push(Condition::Executable(value)),
@@ -192,6 +265,25 @@ impl Definition {
             "start-timeout" => self.start_timeout = Some(milliseconds(&value)?),
             "log-size" => self.log.size = value.parse().ok()?,
             "log-keep" => self.log.keep = value.parse().ok()?,
+            _ => return self.set_running(key, value),
+        }
+        Some(())
+    }
+
+    fn set_running(&mut self, key: &str, value: String) -> Option<()> {
+        match key {
+            "reload-argument" => self.reload_command.push(value),
+            "reload-timeout" => self.reload_timeout = milliseconds(&value)?,
+            "watchdog" => self.watchdog = Some(milliseconds(&value)?),
+            "control" => self.controls.push(value),
+            "output-to" => self.output_to = Some(value),
+            "reads-pipe" => self.reads_pipe = value.parse().ok()?,
+            "lock-descriptor" => self.lock_descriptor = Some(value.parse().ok()?),
+            "new-pid-namespace" => self.new_pid_namespace = value.parse().ok()?,
+            "inherit" => self.inherit = value.parse().ok()?,
+            key if key.starts_with("health-") => {
+                return set_health(self.health.get_or_insert_default(), key, value);
+            }
             _ => return self.set_ready(key, value),
         }
         Some(())
@@ -204,13 +296,14 @@ impl Definition {
     fn set_ready(&mut self, key: &str, value: String) -> Option<()> {
         match key {
             "ready-descriptor" => self.ready.method = ReadyMethod::Descriptor(value.parse().ok()?),
+            "ready-notify" => self.ready.method = ReadyMethod::Notify(NotifyFrom::parse(&value)?),
             "ready-interval" => {
                 let interval = milliseconds(&value)?;
                 self.ready.method = ReadyMethod::Command { command: Vec::new(), interval };
             }
             "ready-argument" => match &mut self.ready.method {
                 ReadyMethod::Command { command, .. } => command.push(value),
-                ReadyMethod::Immediate | ReadyMethod::Descriptor(_) => return None,
+                ReadyMethod::Immediate | ReadyMethod::Descriptor(_) | ReadyMethod::Notify(_) => return None,
             },
             "ready-timeout" => self.ready.timeout = Some(milliseconds(&value)?),
             "ready-restart-when-overdue" => self.ready.restart_when_overdue = value.parse().ok()?,
@@ -221,6 +314,18 @@ impl Definition {
         }
         Some(())
     }
+}
+
+fn set_health(health: &mut Health, key: &str, value: String) -> Option<()> {
+    match key {
+        "health-interval" => health.interval = milliseconds(&value)?,
+        "health-timeout" => health.timeout = milliseconds(&value)?,
+        "health-threshold" => health.threshold = value.parse().ok()?,
+        "health-restart" => health.restart = value.parse().ok()?,
+        "health-argument" => health.command.push(value),
+        _ => return None,
+    }
+    Some(())
 }
 
 fn encode_restart(restart: &Restart, out: &mut Writer) {
@@ -247,11 +352,13 @@ fn set_restart(restart: &mut Restart, key: &str, value: &str) -> Option<()> {
 
 fn encode_stop(stop: &Stop, out: &mut Writer) {
     out.line("stop-signal", stop.signal);
-    out.line("stop-timeout", stop.timeout.as_millis());
+    out.line("stop-timeout", stop.timeout.unwrap_or_default().as_millis());
     out.line("stop-scope", stop.scope.word());
+    out.line("stop-kill-scope", stop.kill_scope.word());
     if let Some(signal) = stop.halt_signal {
         out.line("stop-halt-signal", signal);
     }
+    out.line("stop-halt-by-end-of-input", stop.halt_by_end_of_input);
     out.line("stop-halt-timeout", stop.halt_timeout.as_millis());
     out.line("stop-reload-signal", stop.reload_signal);
 }
@@ -259,14 +366,21 @@ fn encode_stop(stop: &Stop, out: &mut Writer) {
 fn set_stop(stop: &mut Stop, key: &str, value: &str) -> Option<()> {
     match key {
         "stop-signal" => stop.signal = Signal::parse(value)?,
-        "stop-timeout" => stop.timeout = milliseconds(value)?,
+        "stop-timeout" => stop.timeout = limit(value)?,
         "stop-scope" => stop.scope = Scope::parse(value)?,
+        "stop-kill-scope" => stop.kill_scope = Scope::parse(value)?,
+        "stop-halt-by-end-of-input" => stop.halt_by_end_of_input = value.parse().ok()?,
         "stop-halt-signal" => stop.halt_signal = Some(Signal::parse(value)?),
         "stop-halt-timeout" => stop.halt_timeout = milliseconds(value)?,
         "stop-reload-signal" => stop.reload_signal = Signal::parse(value)?,
         _ => return None,
     }
     Some(())
+}
+
+/// A duration of which zero is none.
+fn limit(value: &str) -> Option<Option<Duration>> {
+    milliseconds(value).map(|duration| Some(duration).filter(|duration| !duration.is_zero()))
 }
 
 fn milliseconds(value: &str) -> Option<Duration> {
@@ -304,6 +418,20 @@ mod tests {
             stop: Stop { halt_signal: Some(Signal::USR1), scope: Scope::Group, ..Stop::default() },
             log: Log { size: 4096, keep: 2 },
             finish: true,
+            style: Style::Runit,
+            instance: Some("ttyS0".to_owned()),
+            down_command: vec!["undo".to_owned()],
+            finish_timeout: None,
+            conflicts: vec!["other".to_owned()],
+            reload_command: vec!["again".to_owned(), "x".to_owned()],
+            health: Some(Health { command: vec!["look".to_owned()], threshold: 2, ..Health::default() }),
+            watchdog: Some(Duration::from_secs(30)),
+            controls: vec!["t".to_owned()],
+            output_to: Some("logger".to_owned()),
+            reads_pipe: true,
+            lock_descriptor: Some(7),
+            new_pid_namespace: true,
+            inherit: true,
             ..Definition::new("full", "/etc/services.d/full")
         }
     }
@@ -317,8 +445,8 @@ mod tests {
 
     #[test]
     fn another_version_is_told_apart() {
-        let text = full().encode().replace("mainstay-definition 1", "mainstay-definition 2");
-        assert_eq!(Definition::decode(&text), Err(DecodeError::Version("mainstay-definition 2".to_owned())));
+        let text = full().encode().replace("mainstay-definition 2", "mainstay-definition 1");
+        assert_eq!(Definition::decode(&text), Err(DecodeError::Version("mainstay-definition 1".to_owned())));
         assert_eq!(Definition::decode(""), Err(DecodeError::Version(String::new())));
     }
 

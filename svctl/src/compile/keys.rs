@@ -286,7 +286,7 @@ fn stop(reader: &mut Reader<'_>, value: Value<'_>, stop: &mut Stop) {
     for item in reader.table(value, "a section") {
         match item.key {
             "signal" => set(&mut stop.signal, reader.signal(item.value)),
-            "timeout" => set(&mut stop.timeout, reader.duration(item.value)),
+            "timeout" => set(&mut stop.timeout, reader.duration(item.value).map(Some)),
             "scope" => set(&mut stop.scope, scope(reader, item.value)),
             "halt-signal" => stop.halt_signal = reader.signal(item.value),
             "halt-timeout" => {
