@@ -4,6 +4,7 @@
 //! [`service::graph`] does. It parses nothing that people write: a short-lived child compiles the
 //! definitions. One thread, one loop, no wait for anything but events.
 
+mod access;
 mod arguments;
 mod boot;
 mod command_line;

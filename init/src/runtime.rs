@@ -50,6 +50,8 @@ pub(crate) struct Init {
     pub(crate) services: Vec<Service>,
     pub(crate) logger: Logger,
     pub(crate) clients: Clients,
+    pub(crate) settings: service::settings::Settings,
+    pub(crate) refusals: crate::access::Refusals,
     compiler: Option<(Pid, Tick)>,
     /// The boot has not been told to be over.
     booting: bool,
@@ -124,6 +126,8 @@ impl Init {
             services: Vec::new(),
             logger: Logger::default(),
             clients: Clients::new(listener, CLIENTS, CLIENTS_MAX),
+            settings: service::settings::Settings::default(),
+            refusals: crate::access::Refusals::default(),
             compiler: None,
             booting: true,
             began: sys::clock::now(),
@@ -293,6 +297,7 @@ impl Init {
         match plan {
             Ok(entries) => {
                 self.planned = true;
+                self.read_settings();
                 self.begin_services(entries);
             }
             Err(problem) => {

@@ -35,6 +35,8 @@ pub(crate) struct Service {
     starts_before: u32,
     want: Option<Want>,
     reason: String,
+    /// It is to run until it ends, and then to be left alone.
+    pub(crate) once: bool,
     /// What the console was told last.
     pub(crate) told: Option<State>,
 }
@@ -53,6 +55,11 @@ impl Service {
 
     pub(crate) fn has_supervisor(&self) -> bool {
         self.supervisor.is_some()
+    }
+
+    /// What a supervisor is told for it to run.
+    fn begin(&self) -> Command {
+        if self.once { Command::Once } else { Command::Start }
     }
 
     /// Whether its process lives, or will without anybody's doing: then it needs a supervisor.
@@ -93,7 +100,8 @@ impl Init {
         let Some(service) = self.services.get_mut(index) else { return };
         service.state = None;
         if service.has_supervisor() {
-            self.tell(index, Command::Start);
+            let begin = service.begin();
+            self.tell(index, begin);
         } else {
             self.start_supervisor(index);
         }
@@ -119,14 +127,14 @@ impl Init {
                 let Some(service) = self.services.get_mut(index) else { return };
                 service.supervisor = Some(supervisor);
                 service.starts_before = service.starts;
-                let death = service.unheard_death.take();
+                let (death, begin) = (service.unheard_death.take(), service.begin());
                 if self.graph.going_down() {
                     self.tell(index, Command::Halt);
                 } else if self.graph.stopping(index) {
                     // The one before it may have died before it heard of that.
                     self.tell(index, Command::Stop);
                 } else if self.graph.wanted(index) {
-                    self.tell(index, Command::Start);
+                    self.tell(index, begin);
                 }
                 // After what is wanted: what a death means depends on it, and a start after it would be a new one.
                 if let Some((pid, status)) = death {
@@ -223,6 +231,11 @@ impl Init {
         service.starts = service.starts_before.saturating_add(report.starts);
         report.reason.clone_into(&mut service.reason);
         self.graph.report(index, report.state, report.want, report.overdue);
+        if !self.graph.wanted(index)
+            && let Some(service) = self.services.get_mut(index)
+        {
+            service.once = false;
+        }
         self.announce(index, report.state, report.reason);
     }
 

@@ -35,13 +35,17 @@ impl Rule {
     /// Whether this rule lets a client with these numbers use `verb` on `service`.
     #[must_use]
     pub fn allows(&self, user: u32, groups: &[u32], verb: &str, service: Option<&str>) -> bool {
-        let who = self.users.contains(&user) || groups.iter().any(|group| self.groups.contains(group));
+        let who = self.is_for(user, groups);
         let what = self.verbs.iter().any(|word| word == "*" || word == verb);
         let whom = |pattern: &String| match service {
             Some(name) => matches(pattern, name),
             None => pattern == "*",
         };
         who && what && self.services.iter().any(whom)
+    }
+
+    fn is_for(&self, user: u32, groups: &[u32]) -> bool {
+        self.users.contains(&user) || groups.iter().any(|group| self.groups.contains(group))
     }
 }
 
@@ -62,6 +66,12 @@ impl Settings {
     #[must_use]
     pub fn allow(&self, user: u32, groups: &[u32], verb: &str, service: Option<&str>) -> bool {
         self.rules.iter().any(|rule| rule.allows(user, groups, verb, service))
+    }
+
+    /// Whether any rule is for this client.
+    #[must_use]
+    pub fn knows(&self, user: u32, groups: &[u32]) -> bool {
+        self.rules.iter().any(|rule| rule.is_for(user, groups))
     }
 
     /// The text of the settings.
@@ -162,6 +172,7 @@ mod tests {
         ] {
             assert!(!settings.allow(user, &groups, verb, service), "{user} {verb} {service:?}");
         }
+        assert!(settings.knows(1000, &[]) && settings.knows(7, &[50]) && !settings.knows(7, &[3]));
     }
 
     #[test]

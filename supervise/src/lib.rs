@@ -6,6 +6,7 @@
 
 mod adopt;
 mod arguments;
+mod audit;
 mod conditions;
 mod launch;
 mod narrate;

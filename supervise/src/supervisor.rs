@@ -435,6 +435,7 @@ impl Supervisor {
             | Command::Kill(_)
             | Command::Halt
             | Command::Exit => {
+                self.note_request(client, command);
                 self.command(command);
                 self.clients.answer(client, "ok\n");
             }

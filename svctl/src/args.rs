@@ -70,6 +70,12 @@ pub enum Verb {
     Stop(Vec<String>, Patience),
     /// Stop services and start them.
     Restart(Vec<String>, Patience),
+    /// Run services until they end.
+    Once(Vec<String>, Patience),
+    /// Stop their processes where they are.
+    Pause(Vec<String>),
+    /// Let them go on.
+    Continue(Vec<String>),
     /// Have services reload.
     Reload(Vec<String>),
     /// Send services a signal.
@@ -97,7 +103,7 @@ pub enum Verb {
 }
 
 /// An option: its long name, its letter, and whether a value follows.
-const OPTIONS: [(&str, Option<char>, bool); 19] = [
+const OPTIONS: &[(&str, Option<char>, bool)] = &[
     ("run", None, true),
     ("services", None, true),
     ("logs", None, true),
@@ -281,6 +287,9 @@ fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
         "start" => Ok(Verb::Start(some(given)?, patience(given)?)),
         "stop" => Ok(Verb::Stop(some(given)?, patience(given)?)),
         "restart" => Ok(Verb::Restart(some(given)?, patience(given)?)),
+        "once" => Ok(Verb::Once(some(given)?, patience(given)?)),
+        "pause" => Ok(Verb::Pause(some(given)?)),
+        "continue" => Ok(Verb::Continue(some(given)?)),
         "reload" => Ok(Verb::Reload(some(given)?)),
         "kill" => kill(given),
         "logs" => {

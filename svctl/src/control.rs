@@ -53,6 +53,8 @@ pub enum Wish {
     Start,
     /// Want it down.
     Stop,
+    /// Want it to run until it ends.
+    Once,
     /// Want it up in a new run.
     Restart,
 }

@@ -23,7 +23,7 @@ const WAITING_TEXT: &str = "
   -t, --timeout TIME   wait no longer than this (5m), then exit 99";
 
 /// Every verb.
-pub const VERBS: [Help; 16] = [
+pub const VERBS: &[Help] = &[
     Help {
         name: "status",
         usage: "[NAME…] [--json]",
@@ -56,6 +56,27 @@ A bundle stands for its members.
         details:
             "Returns when each is ready again in a new process, or has failed. One that is down is started.
 ",
+    },
+    Help {
+        name: "once",
+        usage: "NAME… [--no-wait] [-t TIME]",
+        summary: "run services until they end, and leave them down then",
+        options: WAITING,
+        details: WAITING_TEXT,
+    },
+    Help {
+        name: "pause",
+        usage: "NAME…",
+        summary: "stop the processes of services where they are (SIGSTOP)",
+        options: &[],
+        details: "What is wanted does not change. A stop lets them go on first.",
+    },
+    Help {
+        name: "continue",
+        usage: "NAME…",
+        summary: "let paused services go on (SIGCONT)",
+        options: &[],
+        details: "",
     },
     Help {
         name: "reload",
@@ -163,7 +184,7 @@ pub fn text(verb: Option<&str>) -> Option<String> {
     let Some(name) = verb else {
         text.push_str("svctl: operates services, and checks and compiles their definitions\n\n");
         text.push_str("usage: svctl [OPTION…] VERB …\n\nVerbs:\n");
-        for help in &VERBS {
+        for help in VERBS {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "  {:<10} {}", help.name, help.summary);
         }

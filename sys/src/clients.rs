@@ -2,11 +2,21 @@
 
 use crate::connection::Connection;
 use crate::poll::Poller;
-use crate::socket;
+use crate::socket::{self, Peer};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 
+/// What those are told who have to go, or cannot come.
+const TOO_MANY: &str = "error too many clients\n";
+
+/// How many connections are taken at a time: who connects without end must not keep us from everything else.
+const ACCEPT_MAX: usize = 64;
+
 /// The clients of one listener. Each is known by a token: that of the first place, and those after it.
+///
+/// When all places are taken, whoever has not been served for longest, and waits for nothing, makes room.
+/// Strangers, who are neither root nor our own user, never have more than half of the places, and each of
+/// them an eighth: they can take places from themselves, but not from root.
 #[derive(Debug)]
 pub struct Clients {
     listener: Option<OwnedFd>,
@@ -15,6 +25,9 @@ pub struct Clients {
     /// Given up to accept, and turn away, a client that there is no descriptor for: it would be announced
     /// for ever otherwise.
     reserve: Option<OwnedFd>,
+    owner: u32,
+    /// Grows with every line and every client.
+    served: u64,
 }
 
 impl Clients {
@@ -22,38 +35,90 @@ impl Clients {
     /// nobody ever comes.
     #[must_use]
     pub fn new(listener: Option<OwnedFd>, base: u64, most: usize) -> Clients {
-        Clients { listener, base, slots: (0..most).map(|_| None).collect(), reserve: reserve() }
+        let owner = nix::unistd::geteuid().as_raw();
+        let slots = (0..most).map(|_| None).collect();
+        Clients { listener, base, slots, reserve: reserve(), owner, served: 0 }
     }
 
-    /// Takes every connection that waits. Who finds no place is told so.
+    /// Takes the connections that wait. Who finds no place is told so.
     pub fn accept(&mut self, poller: &Poller) {
-        let Some(listener) = &self.listener else { return };
         self.reserve = self.reserve.take().or_else(reserve);
-        loop {
-            let connection = match socket::accept(listener) {
-                Ok(socket) => Connection::new(socket),
+        for _ in 0..ACCEPT_MAX {
+            let Some(listener) = &self.listener else { return };
+            match socket::accept(listener) {
+                Ok(socket) => self.admit(Connection::new(socket), poller),
                 Err(error) if is_short_of_descriptors(&error) && self.reserve.take().is_some() => {
                     drop(socket::accept(listener));
                     self.reserve = reserve();
-                    continue;
                 }
                 Err(_) => return,
-            };
-            let free = self.slots.iter_mut().enumerate().find(|(_, slot)| slot.is_none());
-            let Some((index, slot)) = free else {
-                connection.send("error too many clients\n");
-                continue;
-            };
-            if poller.add(connection.as_fd(), self.base + index as u64).is_ok() {
-                *slot = Some(Box::new(connection));
             }
         }
     }
 
+    fn admit(&mut self, mut connection: Connection, poller: &Poller) {
+        let Some(index) = self.place_for(&connection) else {
+            connection.send(TOO_MANY);
+            return;
+        };
+        self.served += 1;
+        connection.served = self.served;
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if let Some(before) = slot.take() {
+            before.send(TOO_MANY);
+        }
+        if poller.add(connection.as_fd(), self.base + index as u64).is_ok() {
+            *slot = Some(Box::new(connection));
+        }
+    }
+
+    /// Where a newcomer goes: to a free place, or to that of somebody who has to go for it.
+    fn place_for(&self, newcomer: &Connection) -> Option<usize> {
+        if self.is_owner(newcomer) {
+            return self.slots.iter().position(Option::is_none).or_else(|| {
+                self.idle(|other| !self.is_owner(other)).or_else(|| self.idle(|other| !other.subscribed))
+            });
+        }
+        let strangers = self.count(|other| !self.is_owner(other));
+        let user = |other: &Connection| other.peer.map(|peer| peer.user);
+        let same = |other: &Connection| user(other) == user(newcomer);
+        if self.count(same) >= (self.slots.len() / 8).max(1) {
+            return self.idle(|other| same(other) && !other.subscribed);
+        }
+        if strangers >= self.slots.len() / 2 {
+            return self.idle(|other| !self.is_owner(other) && !other.subscribed);
+        }
+        self.slots.iter().position(Option::is_none)
+    }
+
+    /// Of those who may go, the place of the one that has not been served for longest.
+    fn idle(&self, may_go: impl Fn(&Connection) -> bool) -> Option<usize> {
+        let taken = self.slots.iter().enumerate();
+        let taken = taken.filter_map(|(index, slot)| Some((index, slot.as_deref()?)));
+        taken.filter(|(_, other)| may_go(other)).min_by_key(|(_, other)| other.served).map(|(index, _)| index)
+    }
+
+    fn count(&self, which: impl Fn(&Connection) -> bool) -> usize {
+        self.slots.iter().flatten().filter(|other| which(other)).count()
+    }
+
+    fn is_owner(&self, connection: &Connection) -> bool {
+        connection.peer.is_some_and(|peer| peer.user == 0 || peer.user == self.owner)
+    }
+
+    /// Whether the client may ask for anything: it is root, or our own user.
+    #[must_use]
+    pub fn owned(&self, token: u64) -> bool {
+        self.connection(token).is_some_and(|connection| self.is_owner(connection))
+    }
+
     /// Reads what the client with this token sent: its whole lines. One that has gone is let go.
     pub fn read(&mut self, token: u64) -> Vec<String> {
+        self.served += 1;
+        let served = self.served;
         let Some(slot) = self.slot(token) else { return Vec::new() };
         let Some(connection) = slot else { return Vec::new() };
+        connection.served = served;
         let alive = connection.fill();
         let lines = std::iter::from_fn(|| connection.line()).collect();
         if !alive {
@@ -62,9 +127,19 @@ impl Clients {
         lines
     }
 
-    /// The process and the user at the other end.
-    pub fn peer(&mut self, token: u64) -> Option<(i32, u32)> {
-        socket::peer(self.slot(token)?.as_ref()?.as_fd()).ok()
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self, token: u64) -> Option<Peer> {
+        self.connection(token)?.peer
+    }
+
+    /// The groups that the client is in.
+    #[must_use]
+    pub fn groups(&self, token: u64) -> Vec<u32> {
+        let Some(connection) = self.connection(token) else { return Vec::new() };
+        let mut groups = socket::peer_groups(connection.as_fd()).unwrap_or_default();
+        groups.extend(connection.peer.map(|peer| peer.group));
+        groups
     }
 
     /// Answers a client. One that does not take the answer is let go.
@@ -92,6 +167,11 @@ impl Clients {
         }
     }
 
+    fn connection(&self, token: u64) -> Option<&Connection> {
+        let index = usize::try_from(token.checked_sub(self.base)?).ok()?;
+        self.slots.get(index)?.as_deref()
+    }
+
     fn slot(&mut self, token: u64) -> Option<&mut Option<Box<Connection>>> {
         let index = usize::try_from(token.checked_sub(self.base)?).ok()?;
         self.slots.get_mut(index)
@@ -112,24 +192,93 @@ mod tests {
     use std::io::Read;
     use std::os::unix::net::UnixStream;
 
-    #[test]
-    fn who_comes_when_all_places_are_taken_is_told_so_and_a_place_becomes_free_again() {
-        let path = std::env::temp_dir().join(format!("mainstay-clients-{}", std::process::id()));
-        let poller = Poller::new().unwrap();
-        let mut clients = Clients::new(Some(socket::listen_at(&path).unwrap()), 100, 1);
-        let first = UnixStream::connect(&path).unwrap();
-        let mut second = UnixStream::connect(&path).unwrap();
-        clients.accept(&poller);
+    /// A listener of its own with `most` places, and what is connected to it.
+    struct Door {
+        path: std::path::PathBuf,
+        poller: Poller,
+        clients: Clients,
+    }
+
+    impl Door {
+        fn new(name: &str, most: usize) -> Door {
+            let path = std::env::temp_dir().join(format!("mainstay-{name}-{}", std::process::id()));
+            let clients = Clients::new(Some(socket::listen_at(&path).unwrap()), 100, most);
+            Door { path, poller: Poller::new().unwrap(), clients }
+        }
+
+        fn come(&mut self) -> UnixStream {
+            let stream = UnixStream::connect(&self.path).unwrap();
+            self.clients.accept(&self.poller);
+            stream
+        }
+
+        /// As one of another user.
+        fn come_as(&mut self, user: u32) -> (UnixStream, Option<usize>) {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            theirs.set_nonblocking(true).unwrap();
+            let mut connection = Connection::new(theirs.into());
+            connection.peer = Some(Peer { pid: 7, user, group: user });
+            let place = self.clients.place_for(&connection);
+            self.clients.admit(connection, &self.poller);
+            (ours, place)
+        }
+    }
+
+    impl Drop for Door {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+
+    fn all_of(mut stream: &UnixStream) -> String {
         let mut text = String::new();
-        second.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "error too many clients\n");
-        assert_eq!(clients.peer(100).map(|(pid, _)| pid), Some(crate::process::own()));
-        drop(first);
-        assert!(clients.read(100).is_empty() && clients.peer(100).is_none());
-        let third = UnixStream::connect(&path).unwrap();
-        clients.accept(&poller);
-        assert!(clients.peer(100).is_some());
-        drop(third);
-        std::fs::remove_file(path).unwrap();
+        let _ = stream.read_to_string(&mut text);
+        text
+    }
+
+    #[test]
+    fn who_has_been_idle_for_longest_makes_room_and_a_subscriber_does_not() {
+        let mut door = Door::new("idle", 3);
+        let first = door.come();
+        door.clients.subscribe(100);
+        let (mut second, third) = (door.come(), door.come());
+        std::io::Write::write_all(&mut second, b"x\n").unwrap();
+        assert_eq!(door.clients.read(101), ["x"]);
+        let fourth = door.come();
+        assert_eq!(all_of(&third), TOO_MANY, "the second was served after it");
+        assert_eq!(door.clients.peer(102).map(|peer| peer.pid), Some(crate::process::own()));
+        for token in [101, 102] {
+            door.clients.subscribe(token);
+        }
+        assert_eq!(all_of(&door.come()), TOO_MANY);
+        drop((first, fourth));
+        assert!(door.clients.read(100).is_empty() && door.clients.peer(100).is_none());
+        let _fifth = door.come();
+        assert!(door.clients.peer(100).is_some() && door.clients.owned(100));
+    }
+
+    #[test]
+    fn strangers_take_places_from_themselves_only() {
+        let mut door = Door::new("strangers", 16);
+        let mine: Vec<UnixStream> = (0..4).map(|_| door.come()).collect();
+        let one: Vec<_> = (0..3).map(|_| door.come_as(70_001)).collect();
+        assert_eq!(one.iter().map(|(_, place)| *place).collect::<Vec<_>>(), [Some(4), Some(5), Some(4)]);
+        let others: Vec<_> = (2..20).map(|user| door.come_as(70_000 + user)).collect();
+        assert_eq!(door.clients.count(|other| !door.clients.is_owner(other)), 8);
+        assert_eq!(all_of(&one[1].0), TOO_MANY);
+        let more: Vec<UnixStream> = (0..12).map(|_| door.come()).collect();
+        assert_eq!(door.clients.count(|other| door.clients.is_owner(other)), 16, "root has its way");
+        drop((mine, others, more));
+    }
+
+    #[test]
+    fn a_stranger_with_only_subscriptions_gets_no_more() {
+        let mut door = Door::new("subscribed", 16);
+        let kept: Vec<_> = (0..2).map(|_| door.come_as(70_001)).collect();
+        door.clients.subscribe(100);
+        door.clients.subscribe(101);
+        let (refused, place) = door.come_as(70_001);
+        assert_eq!((place, all_of(&refused).as_str()), (None, TOO_MANY));
+        drop(kept);
     }
 }

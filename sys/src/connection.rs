@@ -1,6 +1,6 @@
 //! A client of a control socket: lines in, lines out, and never a wait for it.
 
-use crate::socket;
+use crate::socket::{self, Peer};
 use service::wire::LINE_MAX;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,13 +13,18 @@ pub struct Connection {
     used: usize,
     /// Whether it asked to be told of changes.
     pub subscribed: bool,
+    /// Who it is; none if the kernel does not tell.
+    pub peer: Option<Peer>,
+    /// When it was served last: a number that grows.
+    pub(crate) served: u64,
 }
 
 impl Connection {
     /// A client that has just connected.
     #[must_use]
     pub fn new(socket: OwnedFd) -> Connection {
-        Connection { socket, buffer: [0; LINE_MAX], used: 0, subscribed: false }
+        let peer = socket::peer(&socket).ok();
+        Connection { socket, buffer: [0; LINE_MAX], used: 0, subscribed: false, peer, served: 0 }
     }
 
     /// Reads what has come. False when the client has gone, or sends a line without end, of which it is told.

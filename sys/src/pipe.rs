@@ -45,6 +45,21 @@ pub fn capacity(fd: impl AsFd) -> io::Result<usize> {
     Ok(usize::try_from(fcntl(fd, FcntlArg::F_GETPIPE_SZ)?).unwrap_or(0))
 }
 
+/// Writes a line into a pipe that others write into as well, without ever waiting for room. A blocking pipe is
+/// opened anew for that, since its mode is that of all who have it. At most 4096 bytes, which come whole or
+/// not at all (pipe(7), `PIPE_BUF`).
+///
+/// # Errors
+/// `WouldBlock` when it is full; those of open(2), for want of a `/proc` for example.
+pub fn append(writer: impl AsFd, line: &[u8]) -> io::Result<()> {
+    use nix::sys::stat::Mode;
+    let place = format!("/proc/self/fd/{}", writer.as_fd().as_raw_fd());
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let again = nix::fcntl::open(place.as_str(), flags, Mode::empty())?;
+    nix::unistd::write(again, line.get(..4096).unwrap_or(line))?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +85,16 @@ mod tests {
         assert_eq!(tee(&from, &to_end, 1).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(from_end);
         assert_eq!(tee(&from, &to_end, 1).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_full_pipe_is_not_waited_for_and_stays_blocking_for_others() {
+        let (reader, writer) = pair().unwrap();
+        append(&writer, b"line\n").unwrap();
+        assert_eq!(pending(&reader).unwrap(), 5);
+        let full = (0..1000).find_map(|_| append(&writer, &[b'x'; 4096]).err());
+        assert_eq!(full.unwrap().kind(), io::ErrorKind::WouldBlock);
+        let flags = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
+        assert!(!flags.contains(OFlag::O_NONBLOCK));
     }
 }

@@ -108,6 +108,20 @@ pub fn start_time(pid: Pid) -> Option<(u64, bool)> {
     Some((fields.nth(18)?.parse().ok()?, zombie))
 }
 
+/// What a process is called (`/proc/PID/comm`, proc(5)), without anything in it that could mislead a reader.
+/// None if it is gone, or if `/proc` is that of another PID namespace, where its number means another.
+#[must_use]
+pub fn name(pid: i32) -> Option<String> {
+    let seen = std::fs::read_link("/proc/self").ok()?;
+    if seen.to_str()?.parse() != Ok(own()) {
+        return None;
+    }
+    let bytes = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let plain = |letter: char| if letter.is_ascii_graphic() { letter } else { '?' };
+    Some(text.trim_end_matches('\n').chars().map(plain).collect())
+}
+
 /// Our own process id.
 #[must_use]
 pub fn own() -> i32 {
@@ -138,6 +152,22 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(start_time(pid), None);
         assert!(open(pid).is_err() && !exists(pid));
+    }
+
+    #[test]
+    fn what_a_process_calls_itself_misleads_nobody() {
+        let mut child = Command::new("sh")
+            .args(["-c", r"printf 'a\nb\033c' > /proc/$$/comm; echo; read line; :"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        let pid = child.id().cast_signed();
+        assert_eq!(name(pid).as_deref(), Some("a?b?c"));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(name(pid), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Unix sockets: the channels between the programs, and the control sockets.
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
     accept4, bind, getsockopt, listen, recvmsg, sendmsg, socket, socketpair, sockopt,
@@ -7,6 +8,9 @@ use nix::sys::socket::{
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
+
+/// `SO_PEERGROUPS` (asm-generic/socket.h), which the libc crate does not have for every target.
+const PEER_GROUPS: i32 = 59;
 
 const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
 
@@ -101,13 +105,65 @@ pub fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Who is at the other end of a connection: process and user id (unix(7), `SO_PEERCRED`).
+/// Who is at the other end of a connection, as it was when that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The process; zero for one of a PID namespace that we do not see.
+    pub pid: i32,
+    /// The user.
+    pub user: u32,
+    /// The primary group.
+    pub group: u32,
+}
+
+/// Who is at the other end of a connection (unix(7), `SO_PEERCRED`).
 ///
 /// # Errors
 /// Those of getsockopt(2).
-pub fn peer(connection: impl AsFd) -> io::Result<(i32, u32)> {
+pub fn peer(connection: impl AsFd) -> io::Result<Peer> {
     let credentials = getsockopt(&connection.as_fd(), sockopt::PeerCredentials)?;
-    Ok((credentials.pid(), credentials.uid()))
+    Ok(Peer { pid: credentials.pid(), user: credentials.uid(), group: credentials.gid() })
+}
+
+/// Every other group of the process at the other end (socket(7), `SO_PEERGROUPS`, Linux 4.13).
+///
+/// # Errors
+/// Those of getsockopt(2).
+pub fn peer_groups(connection: impl AsFd) -> io::Result<Vec<u32>> {
+    let mut groups = vec![0_u32; 64];
+    loop {
+        let bytes = groups.len() * size_of::<libc::gid_t>();
+        let mut length = libc::socklen_t::try_from(bytes).map_err(|_| Errno::EOVERFLOW)?;
+        // SAFETY: at most `length` bytes are stored in the vector, which has as many and lives on.
+        let result = unsafe {
+            libc::getsockopt(
+                connection.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                PEER_GROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let count = usize::try_from(length).unwrap_or(0) / size_of::<libc::gid_t>();
+        match Errno::result(result) {
+            Ok(_) => {
+                groups.truncate(count);
+                return Ok(groups);
+            }
+            // The kernel has said how many there are (at most 65536, credentials(7)).
+            Err(Errno::ERANGE) if count > groups.len() => groups.resize(count, 0),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Who may connect to the socket at `path`, which is ours: everybody, or its owner alone.
+///
+/// # Errors
+/// Those of chmod(2).
+pub fn open_to_all(path: &Path, all: bool) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(if all { 0o666 } else { 0o600 }))
 }
 
 /// Reads what there is from a connection, at most `buffer`; zero is the end.
@@ -151,6 +207,20 @@ mod tests {
         assert!(again.is_ok(), "and is replaced: {again:?}");
         assert_eq!(accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn the_other_end_is_known_by_process_user_and_groups() {
+        let (a, _b) = pair().unwrap();
+        let peer = peer(&a).unwrap();
+        let own = std::fs::read_to_string("/proc/self/status").unwrap();
+        let numbers = |key: &str| -> Vec<u32> {
+            let line = own.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+            line.split_whitespace().map(|word| word.parse().unwrap()).collect()
+        };
+        assert_eq!(peer.pid, crate::process::own());
+        assert_eq!((peer.user, peer.group), (numbers("Uid:")[1], numbers("Gid:")[1]));
+        assert_eq!(peer_groups(&a).unwrap(), numbers("Groups:"));
     }
 
     #[test]

@@ -44,12 +44,21 @@ impl Connection {
     /// # Errors
     /// If the system refuses, for want of rights for example.
     pub fn open(path: &Path) -> Result<Option<Connection>, Failure> {
+        let refused = |error| Failure::system(&format!("unable to connect to {}", path.display()), &error);
+        Connection::connect(path).map_err(refused)
+    }
+
+    /// The same, with the system's own error.
+    ///
+    /// # Errors
+    /// Those of connect(2), but for those that tell that nobody listens.
+    pub fn connect(path: &Path) -> io::Result<Option<Connection>> {
         match connect(path) {
             Ok(stream) => {
                 Ok(Some(Connection { stream, path: path.display().to_string(), buffer: Vec::new(), used: 0 }))
             }
             Err(error) if ABSENT.contains(&error.kind()) => Ok(None),
-            Err(error) => Err(Failure::system(&format!("unable to connect to {}", path.display()), &error)),
+            Err(error) => Err(error),
         }
     }
 

@@ -17,10 +17,11 @@ const NOT_WANTED: &str = "not wanted up";
 
 /// Restarts one service, or each member of a bundle.
 pub(super) fn restart(places: &Places, name: &str, patience: Patience) -> Vec<Outcome> {
-    let asked = open(places, name).and_then(|connection| match connection {
-        Some(connection) => restart_by(connection, name, patience),
-        None => Ok(None),
-    });
+    let asked = match reach(places, name) {
+        Way::Open(connection) => restart_by(connection, name, patience),
+        Way::Refused | Way::Absent => Ok(None),
+        Way::Broken(failure) => Err(failure),
+    };
     match asked {
         Ok(Some(outcome)) => vec![outcome],
         Ok(None) => restart_without(places, name, patience),
@@ -92,21 +93,24 @@ fn restart_by(
 
 /// Sends one command to one service, or to each member of a bundle.
 pub(super) fn tell(places: &Places, name: &str, command: Command) -> Vec<Outcome> {
-    let outcome = open(places, name).and_then(|connection| match connection {
-        None => Ok(None),
-        Some(mut connection) => {
-            connection.send(command)?;
-            Ok(Some(match answer(&mut connection)? {
-                Ok(()) => Outcome::good(String::new()),
-                Err(reason) => refused(name, &reason),
-            }))
-        }
-    });
-    match outcome {
-        Ok(Some(outcome)) => return vec![outcome],
-        Ok(None) => {}
-        Err(failure) => return vec![named(name, &failure)],
-    }
+    let outcome = match reach(places, name) {
+        Way::Open(connection) => tell_by(connection, name, command),
+        Way::Refused => init::tell(places, name, command),
+        Way::Absent => return tell_without(places, name, command),
+        Way::Broken(failure) => Err(failure),
+    };
+    vec![outcome.unwrap_or_else(|failure| named(name, &failure))]
+}
+
+fn tell_by(mut connection: Connection, name: &str, command: Command) -> Result<Outcome, Failure> {
+    connection.send(command)?;
+    Ok(match answer(&mut connection)? {
+        Ok(()) => Outcome::good(String::new()),
+        Err(reason) => refused(name, &reason),
+    })
+}
+
+fn tell_without(places: &Places, name: &str, command: Command) -> Vec<Outcome> {
     match resolve(places, &Plan::read(&places.run), name) {
         Ok(members) if members == [name] => {
             vec![Outcome::failed(Exit::NotSupervised, format!("{name}: not supervised: nobody listens"))]
@@ -116,11 +120,29 @@ pub(super) fn tell(places: &Places, name: &str, command: Command) -> Vec<Outcome
     }
 }
 
-fn open(places: &Places, name: &str) -> Result<Option<Connection>, Failure> {
+/// What became of the attempt to speak to a supervisor.
+enum Way {
+    Open(Connection),
+    /// It is for others to speak to: init passes on what its rules allow.
+    Refused,
+    /// Nobody listens.
+    Absent,
+    Broken(Failure),
+}
+
+fn reach(places: &Places, name: &str) -> Way {
     if !valid_name(name) {
-        return Ok(None);
+        return Way::Absent;
     }
-    Connection::open(&places.run.join("service").join(name).join("control"))
+    let path = places.run.join("service").join(name).join("control");
+    match Connection::connect(&path) {
+        Ok(Some(connection)) => Way::Open(connection),
+        Ok(None) => Way::Absent,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Way::Refused,
+        Err(error) => {
+            Way::Broken(Failure::system(&format!("unable to connect to {}", path.display()), &error))
+        }
+    }
 }
 
 /// The answer to the one command that was sent.

@@ -45,6 +45,8 @@ pub(super) struct Progress {
 pub(super) enum Goal {
     /// That it is up, or done.
     Up,
+    /// That it is up, or has been in a run that began after the request.
+    Once,
     /// That it is up, or done, in a run that began after the request.
     NewRun,
     /// That it is down.
@@ -84,19 +86,25 @@ impl Progress {
         let new_run = self.first.as_ref().is_some_and(|first| seen.starts > first.starts);
         match (goal, seen.state) {
             (Goal::Up, State::Up | State::Done)
+            | (Goal::Once, State::Up)
             | (Goal::Down, State::Down | State::Failed | State::Skipped | State::Invalid) => Verdict::Met,
-            (Goal::NewRun, State::Up | State::Done) if new_run => Verdict::Met,
+            (Goal::NewRun, State::Up | State::Done) | (Goal::Once, State::Done | State::Down) if new_run => {
+                Verdict::Met
+            }
             (Goal::Down, State::Done) if moved && seen.want == Want::Down => Verdict::Met,
-            (Goal::Down, State::Done) => Verdict::Unsure,
-            (Goal::Up, State::Skipped) if moved => Verdict::Met,
-            (Goal::Up | Goal::NewRun, State::Skipped | State::Invalid) if !moved => Verdict::Unsure,
+            (Goal::Down | Goal::Once, State::Done) => Verdict::Unsure,
+            (Goal::Up | Goal::Once, State::Skipped) if moved => Verdict::Met,
+            (Goal::Up | Goal::Once | Goal::NewRun, State::Skipped | State::Invalid) if !moved => {
+                Verdict::Unsure
+            }
             // It has died, or could not be started: that it will be tried again is no success.
-            (Goal::Up | Goal::NewRun, State::Failed | State::Invalid | State::Skipped | State::Backoff)
-                if moved =>
-            {
+            (
+                Goal::Up | Goal::Once | Goal::NewRun,
+                State::Failed | State::Invalid | State::Skipped | State::Backoff,
+            ) if moved => Verdict::Failed,
+            (Goal::Up | Goal::Once | Goal::NewRun, State::Down) if moved && seen.want == Want::Down => {
                 Verdict::Failed
             }
-            (Goal::Up | Goal::NewRun, State::Down) if moved && seen.want == Want::Down => Verdict::Failed,
             (_, _) => Verdict::Wait,
         }
     }
@@ -199,6 +207,15 @@ mod tests {
             progress(&[(State::Failed, Want::Down, 1), (State::Failed, Want::Up, 2)]).verdict(Goal::Up),
             Verdict::Failed
         );
+    }
+
+    #[test]
+    fn a_run_that_was_asked_for_once_may_be_over_by_now() {
+        let down = (State::Down, Want::Down, 1);
+        assert_eq!(progress(&[down]).verdict(Goal::Once), Verdict::Wait);
+        assert_eq!(progress(&[down, (State::Down, Want::Down, 2)]).verdict(Goal::Once), Verdict::Met);
+        assert_eq!(progress(&[down, (State::Up, Want::Once, 2)]).verdict(Goal::Once), Verdict::Met);
+        assert_eq!(progress(&[down, (State::Failed, Want::Once, 2)]).verdict(Goal::Once), Verdict::Failed);
     }
 
     #[test]

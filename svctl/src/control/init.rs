@@ -7,7 +7,7 @@ use super::{Outcome, Wish, resolve};
 use crate::args::{Patience, Places};
 use crate::exit::{Exit, Failure};
 use crate::plan::Plan;
-use service::wire::{InitCommand, Report};
+use service::wire::{Command, InitCommand, Report};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -67,14 +67,7 @@ fn converse(
     patience: Patience,
 ) -> Result<(), Failure> {
     let begun = Instant::now();
-    let path = places.run.join("init/control");
-    let nobody = || {
-        Failure::new(
-            Exit::NotSupervised,
-            format!("unable to reach init: nobody listens at {}", path.display()),
-        )
-    };
-    let mut connection = Connection::open(&path)?.ok_or_else(nobody)?;
+    let mut connection = open(places)?;
     let mut pending = VecDeque::new();
     if patience.wait {
         connection.send(InitCommand::Events)?;
@@ -84,12 +77,14 @@ fn converse(
         match wish {
             Wish::Start => connection.send(InitCommand::Start(&request.name))?,
             Wish::Stop => connection.send(InitCommand::Stop(&request.name))?,
+            Wish::Once => connection.send(InitCommand::Once(&request.name))?,
             Wish::Restart => connection.send(InitCommand::Restart(&request.name))?,
         }
         pending.push_back(Pending::Request(at));
     }
     let goal = match wish {
         Wish::Start => Goal::Up,
+        Wish::Once => Goal::Once,
         Wish::Stop => Goal::Down,
         Wish::Restart => Goal::NewRun,
     };
@@ -124,6 +119,53 @@ fn converse(
         }
     }
     Ok(())
+}
+
+/// Has init pass a command on to a service's supervisor, whose own socket is its owner's alone.
+pub(super) fn tell(places: &Places, name: &str, command: Command) -> Result<Outcome, Failure> {
+    let line = match command {
+        Command::Reload => InitCommand::ReloadService(name),
+        Command::Kill(signal) => InitCommand::Kill(name, signal),
+        Command::Pause => InitCommand::Pause(name),
+        Command::Continue => InitCommand::Continue(name),
+        Command::Start
+        | Command::Once
+        | Command::Stop
+        | Command::Restart
+        | Command::Halt
+        | Command::Exit
+        | Command::Reexec
+        | Command::Status
+        | Command::Events
+        | Command::Died(..) => {
+            return Err(Failure::new(Exit::Failed, format!("init does not pass on {command}")));
+        }
+    };
+    let mut connection = open(places)?;
+    connection.send(line)?;
+    let deadline = Instant::now() + ANSWER_TIME;
+    loop {
+        match connection.line(Some(deadline))? {
+            Line::Text(line) => match reply(&line) {
+                Some(Ok(())) => return Ok(Outcome::good(String::new())),
+                Some(Err(reason)) => return Err(Failure::new(Exit::Failed, reason)),
+                None => {}
+            },
+            Line::End => return Err(Failure::new(Exit::NotSupervised, "init closed the connection")),
+            Line::TimedOut => return Err(Failure::new(Exit::TimedOut, "init does not answer")),
+        }
+    }
+}
+
+fn open(places: &Places) -> Result<Connection, Failure> {
+    let path = places.run.join("init/control");
+    let nobody = || {
+        Failure::new(
+            Exit::NotSupervised,
+            format!("unable to reach init: nobody listens at {}", path.display()),
+        )
+    };
+    Connection::open(&path)?.ok_or_else(nobody)
 }
 
 fn take(requests: &mut [Request], line: &str) {
