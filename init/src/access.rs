@@ -2,6 +2,7 @@
 
 use crate::message::reason;
 use crate::runtime::Init;
+use service::definition::Kind;
 use service::graph::Index;
 use service::settings::Settings;
 use service::wire::InitCommand;
@@ -83,10 +84,23 @@ impl Init {
     /// Puts on record who asked for what: in our messages, and in the log of the service that it concerns.
     pub(crate) fn note_request(&mut self, command: InitCommand<'_>, index: Option<Index>, by: &str) {
         self.messages.info(&format!("{command}: asked for by {by}"));
-        let log = index.and_then(|index| self.services.get(index)).and_then(|service| service.log.as_ref());
-        if let Some((_, writer)) = log {
-            // A full pipe is not waited for: our own message remains.
-            let _ = sys::pipe::append(writer, format!("init: {command}: asked for by {by}\n").as_bytes());
+        let line = format!("init: {command}: asked for by {by}\n");
+        let mut pending: Vec<Index> = index.into_iter().collect();
+        let mut next = 0;
+        // A bundle has no log: its members have.
+        while let Some(index) = pending.get(next).copied() {
+            next += 1;
+            let Some(node) = self.graph.nodes().get(index) else { continue };
+            if node.entry.kind == Kind::Bundle {
+                let members = node.entry.contents.iter().filter_map(|name| self.graph.find(name));
+                let new: Vec<Index> = members.filter(|member| !pending.contains(member)).collect();
+                pending.extend(new);
+            }
+            let log = self.services.get(index).and_then(|service| service.log.as_ref());
+            if let Some((_, writer)) = log {
+                // A full pipe is not waited for: our own message remains.
+                let _ = sys::pipe::append(writer, line.as_bytes());
+            }
         }
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Service {
     starts_before: u32,
     want: Option<Want>,
     reason: String,
+    /// When init itself put it into its state.
+    since: Option<Tick>,
     /// It is to run until it ends, and then to be left alone.
     pub(crate) once: bool,
     /// What the console was told last.
@@ -287,13 +289,16 @@ impl Init {
         why: &str,
     ) {
         let Some(service) = self.services.get_mut(index) else { return };
+        // That it waits for another now does not begin its wait anew.
+        let since = service.since.filter(|_| service.state == Some(state)).unwrap_or_else(sys::clock::now);
+        service.since = Some(since);
         service.state = Some(state);
         why.clone_into(&mut service.reason);
         let mut status = Status::new(name, kind);
         status.state = state;
         status.want = if wanted { Want::Up } else { Want::Down };
         service.want = Some(status.want);
-        status.since = sys::clock::now();
+        status.since = since;
         why.clone_into(&mut status.reason);
         let directory = self.options.run.join("service").join(name);
         let written = std::fs::create_dir_all(&directory)

@@ -6,6 +6,7 @@ use crate::exit::Failure;
 use crate::help::VERBS;
 use crate::probe::{Address, Expect, Target, Url};
 use crate::suggest::nearest;
+use crate::wait::Aim;
 use service::Signal;
 use service::wire::Power;
 use std::ffi::{OsStr, OsString};
@@ -91,6 +92,17 @@ pub enum Verb {
     },
     /// Wait for the boot to be over.
     Wait(Duration),
+    /// Wait for services to be somewhere.
+    WaitFor(Vec<String>, Aim, Duration),
+    /// Explain where services stand.
+    Why(Vec<String>),
+    /// Show changes as they happen.
+    Events {
+        /// Of these; of all if there are none.
+        names: Vec<String>,
+        /// For programs.
+        json: bool,
+    },
     /// Ask until the answer is right.
     Probe {
         /// What is asked.
@@ -123,6 +135,10 @@ const OPTIONS: &[(&str, Option<char>, bool)] = &[
     ("status", None, true),
     ("once", None, false),
     ("expect-json", None, true),
+    ("up", None, false),
+    ("ready", None, false),
+    ("down", None, false),
+    ("done", None, false),
 ];
 
 /// Everything on the command line, understood word by word.
@@ -301,11 +317,9 @@ fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
             });
             Ok(Verb::Logs { names: names(), follow: given.has("follow"), lines: lines.transpose()? })
         }
-        "wait" if !given.has("boot") => Err(Failure::usage("wait for what? there is --boot")),
-        "wait" => {
-            none(given)?;
-            Ok(Verb::Wait(patience(given)?.timeout))
-        }
+        "wait" => wait(given),
+        "why" => Ok(Verb::Why(some(given)?)),
+        "events" => Ok(Verb::Events { names: names(), json: given.has("json") }),
         _ => probe(given),
     }
 }
@@ -361,6 +375,26 @@ fn patience(given: &Given) -> Result<Patience, Failure> {
         return Err(Failure::usage("--wait and --no-wait contradict each other"));
     }
     Ok(Patience { wait: !given.has("no-wait"), timeout: timeout.unwrap_or(TIMEOUT) })
+}
+
+/// `wait --boot`, or `wait NAME…` for one thing.
+fn wait(given: &Given) -> Result<Verb, Failure> {
+    let aims = [("up", Aim::Up), ("ready", Aim::Ready), ("down", Aim::Down), ("done", Aim::Done)];
+    let mut aims = aims.into_iter().filter(|(option, _)| given.has(option)).map(|(_, aim)| aim);
+    let (aim, another) = (aims.next(), aims.next());
+    if another.is_some() {
+        return Err(Failure::usage("wait for one thing at a time: --up, --ready, --down or --done"));
+    }
+    let timeout = patience(given)?.timeout;
+    match (given.has("boot"), aim) {
+        (true, None) => {
+            none(given)?;
+            Ok(Verb::Wait(timeout))
+        }
+        (true, Some(_)) => Err(Failure::usage("--boot is for all services, and for no other condition")),
+        (false, _) if given.names.is_empty() => Err(Failure::usage("wait for what? give names, or --boot")),
+        (false, aim) => Ok(Verb::WaitFor(some(given)?, aim.unwrap_or(Aim::Ready), timeout)),
+    }
 }
 
 /// `kill NAME… [SIGNAL]`: the last word is a signal if it is the name of one and not the only word.

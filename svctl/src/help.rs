@@ -95,6 +95,21 @@ A bundle stands for its members.
   -s, --signal SIGNAL  the signal, if it might be taken for a name",
     },
     Help {
+        name: "why",
+        usage: "NAME…",
+        summary: "tell what services wait for, and what is to blame",
+        options: &[],
+        details: "Reads files and asks nobody. Exits 1 unless everything told of is as it should be.",
+    },
+    Help {
+        name: "events",
+        usage: "[NAME…] [--json]",
+        summary: "show every change of state as it happens",
+        options: &["json"],
+        details: "
+  --json               a line with an object for each, for programs",
+    },
+    Help {
         name: "logs",
         usage: "[-f] [-n N] [NAME…]",
         summary: "show logs, several interleaved by time",
@@ -106,10 +121,16 @@ A bundle stands for its members.
     },
     Help {
         name: "wait",
-        usage: "--boot [-t TIME]",
-        summary: "wait until every service of the boot has settled",
-        options: &["boot", "timeout"],
-        details: "
+        usage: "NAME… [--up|--ready|--down|--done] [-t TIME] | --boot [-t TIME]",
+        summary: "wait until services are ready, or every one of the boot has settled",
+        options: &["boot", "timeout", "up", "ready", "down", "done"],
+        details: "Exits 1 if one has failed, cannot be started, or is passed over by its conditions.
+
+  --up                 until each runs, ready or not
+  --ready              until each is ready; this is what is waited for if nothing is said
+  --down               until nothing of them runs
+  --done               until each has done its work
+  --boot               until every service of the boot has settled
   -t, --timeout TIME   wait no longer than this (5m), then exit 99",
     },
     Help {

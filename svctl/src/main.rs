@@ -6,7 +6,7 @@ use svctl::args::{self, Places, Tree, Verb};
 use svctl::compile::Options;
 use svctl::control::{self, Wish};
 use svctl::exit::{Exit, Failure};
-use svctl::{check, help, logs, output, power, probe, status, wait};
+use svctl::{check, events, help, logs, output, power, probe, status, wait, why};
 
 fn main() -> ExitCode {
     let result = args::parse(std::env::args_os()).and_then(|(places, verb)| run(&places, verb));
@@ -45,6 +45,9 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
         Verb::Kill(names, signal) => control::tell(places, &names, Command::Kill(signal)),
         Verb::Logs { names, follow, lines } => logs::run(places, &names, follow, lines),
         Verb::Wait(timeout) => wait::boot(places, timeout),
+        Verb::WaitFor(names, aim, timeout) => wait::names(places, &names, aim, timeout),
+        Verb::Why(names) => why::run(places, &names),
+        Verb::Events { names, json } => events::run(places, &names, json),
         Verb::Probe { target, once: false } => {
             probe::until_ready(&target);
             Ok(Exit::Ok)

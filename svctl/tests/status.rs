@@ -160,3 +160,24 @@ fn a_thousand_services_cost_four_system_calls_each() {
     assert!(calls < 4 * 1000 + 300, "{calls} system calls");
     assert_eq!(trace.lines().filter(|line| line.starts_with("write(1,")).count(), 1);
 }
+
+#[test]
+fn what_a_service_says_and_whether_it_is_paused_or_unhealthy_is_shown_everywhere() {
+    let fixture = Fixture::new();
+    fixture.status("a", |status| {
+        (status.paused, status.reloading, status.unhealthy) = (true, true, 2);
+        status.text = "serving 3 clients".to_owned();
+    });
+    let table = fixture.run(&["status"]).out;
+    assert!(table.contains("paused; reloading; unhealthy (2); serving 3 clients"), "{table}");
+    let page = fixture.run(&["status", "a"]).out;
+    assert!(
+        page.contains(", paused, reloading") && page.contains("  says         serving 3 clients"),
+        "{page}"
+    );
+    assert!(page.contains("health checks failed in a row: 2"), "{page}");
+    let parsed: Value = serde_json::from_str(&fixture.run(&["status", "--json"]).out).unwrap();
+    let object = &parsed[0];
+    assert_eq!((&object["paused"], &object["reloading"]), (&Value::Bool(true), &Value::Bool(true)));
+    assert_eq!((object["unhealthy"].as_u64(), object["text"].as_str()), (Some(2), Some("serving 3 clients")));
+}

@@ -32,7 +32,11 @@ pub(super) fn write(text: &mut String, row: &Row, places: &Places, now: Tick) {
         line("command", &definition.command.join(" "));
     }
     line("reason", &status.reason);
+    line("says", &status.text);
     line("want", status.want.word());
+    if status.unhealthy > 0 {
+        line("unhealthy", &format!("health checks failed in a row: {}", status.unhealthy));
+    }
     if let Some(started) = status.started {
         line("started", &format!("{} ({} ago)", at(now, started), show(now.since(started))));
     }
@@ -81,6 +85,9 @@ fn headline(row: &Row, now: Tick) -> String {
     }
     if status.since.0 != 0 {
         let _ = write!(text, ", for {}", show(now.since(status.since)));
+    }
+    for (holds, word) in [(status.paused, ", paused"), (status.reloading, ", reloading")] {
+        text.push_str(if holds { word } else { "" });
     }
     if row.unsupervised {
         text.push_str(", unsupervised");

@@ -46,6 +46,10 @@ fn object(text: &mut String, row: &Row, now: Tick) {
     key("last_exit", status.last_exit.map_or_else(null, |exit| wait_status(exit, &ago(status.last_exit_at))));
     key("next_start_in", or_null(status.next_start.map(|tick| seconds(tick.since(now)))));
     key("reason", quote(&status.reason));
+    key("paused", status.paused.to_string());
+    key("reloading", status.reloading.to_string());
+    key("unhealthy", status.unhealthy.to_string());
+    key("text", quote(&status.text));
 }
 
 fn wait_status(status: WaitStatus, ago: &Option<String>) -> String {

@@ -87,9 +87,16 @@ fn detail(row: &Row, now: Tick) -> String {
     if row.unsupervised {
         parts.push("unsupervised".to_owned());
     }
+    for (holds, word) in [(status.paused, "paused"), (status.reloading, "reloading")] {
+        parts.extend(holds.then(|| word.to_owned()));
+    }
+    if status.unhealthy > 0 {
+        parts.push(format!("unhealthy ({})", status.unhealthy));
+    }
     if !status.reason.is_empty() {
         parts.push(status.reason.lines().next().unwrap_or_default().to_owned());
     }
+    parts.extend(status.text.lines().next().map(str::to_owned));
     let bad = matches!(status.state, State::Backoff | State::Failed | State::Finishing);
     if let Some(exit) = status.last_exit.filter(|_| bad || status.restarts > 0) {
         parts.push(format!("last {exit}"));
