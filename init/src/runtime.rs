@@ -264,7 +264,8 @@ impl Init {
             environment: std::slice::from_ref(&path),
             directory: Some(c"/"),
             descriptors: &all,
-            session: true,
+            session: sys::spawn::Session::New,
+            own_number: None,
             record: None,
         });
         child.map(|child| child.pid).map_err(|problem| format!("{problem} ({})", file.display()))

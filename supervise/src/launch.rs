@@ -49,7 +49,8 @@ pub(crate) fn start(
         environment: &pairs,
         directory: Some(&working_directory),
         descriptors: &descriptors,
-        session: true,
+        session: sys::spawn::Session::New,
+        own_number: None,
         record: surroundings.record,
     })
     .map_err(|problem| match problem.step {

@@ -24,11 +24,39 @@ pub fn inherited(number: i32) -> io::Result<OwnedFd> {
 
 /// Opens `/dev/null` on each of descriptors 0 to 2 that is closed, lest a later file becomes one of them.
 pub fn open_standard() {
-    while let Ok(descriptor) = open("/dev/null", OFlag::O_RDWR, Mode::empty()) {
+    while let Ok(descriptor) = null() {
         if std::os::fd::AsRawFd::as_raw_fd(&descriptor) > 2 {
             break;
         }
+        // It is for those who come after us too.
+        let _ = fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty()));
         std::mem::forget(descriptor);
+    }
+}
+
+/// `/dev/null`; where there is none, the reading end of a pipe whose other end is closed: to read from it is
+/// the end of file, and to write to it an error that everybody ignores.
+///
+/// # Errors
+/// Those of pipe2(2).
+pub fn null() -> io::Result<OwnedFd> {
+    match open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
+        Ok(descriptor) => Ok(descriptor),
+        Err(_) => Ok(crate::pipe::pair()?.0),
+    }
+}
+
+/// Has every descriptor beyond the standard three closed at the next exec: what whoever started us left open is
+/// no business of the programs that we start (close_range(2), Linux 5.11).
+pub fn close_at_exec() {
+    // SAFETY: takes numbers only.
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if done != 0 {
+        for number in 3..256 {
+            // SAFETY: takes numbers only; one that is not open fails harmlessly.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
     }
 }
 
@@ -103,5 +131,14 @@ mod tests {
             write_if_ready(&writer, &[b'x'; 4096]);
         }
         assert_eq!(crate::pipe::pending(&writer).unwrap(), capacity);
+    }
+
+    #[test]
+    fn what_we_were_given_is_not_handed_on() {
+        let file = std::fs::File::open("/dev/zero").unwrap();
+        fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        close_at_exec();
+        let flags = FdFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFD).unwrap());
+        assert!(flags.contains(FdFlag::FD_CLOEXEC));
     }
 }

@@ -11,10 +11,29 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::null;
 
 /// The most descriptors that one child is given.
-pub const DESCRIPTORS_MAX: usize = 8;
+pub const DESCRIPTORS_MAX: usize = 64;
 
 /// Child descriptors are numbered below this, and ours are copied to this number and up on the way.
 const NUMBERS_BELOW: i32 = 64;
+
+/// Whose session a program runs in (credentials(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// Ours.
+    Ours,
+    /// A new one, without a terminal.
+    New,
+    /// Ours, in a process group of its own, which its standard input is handed to if that is our terminal.
+    Foreground,
+    /// A new one; the terminal on its standard input becomes its own, even if it was another session's.
+    Terminal,
+}
+
+/// The longest name in [`Spawn::own_number`].
+const NAME_MAX: usize = 20;
+
+/// Room for a process number and a NUL.
+const DIGITS: usize = 11;
 
 /// A program to start. Its signals are all unblocked and at their defaults.
 #[derive(Debug)]
@@ -29,8 +48,11 @@ pub struct Spawn<'a> {
     pub directory: Option<&'a CStr>,
     /// Which of our descriptors it gets as which number. Everything else is closed at exec.
     pub descriptors: &'a [(BorrowedFd<'a>, i32)],
-    /// Whether it leads a new session, and so a new process group.
-    pub session: bool,
+    /// Whose session it runs in.
+    pub session: Session,
+    /// An environment variable, with its `=`, that is to hold the child's own number, which only the child
+    /// knows before it executes (`LISTEN_PID=`, sd_listen_fds(3)). At most 20 bytes.
+    pub own_number: Option<&'a CStr>,
     /// Where the child puts down its own number and the time, as [`crate::record::read`] has it, before it
     /// executes anything. If we are gone by then it does not: whoever comes after us finds it there, or finds
     /// nothing that runs.
@@ -51,7 +73,7 @@ pub struct Child {
 pub enum Step {
     /// Making the process.
     Clone,
-    /// Leading a new session.
+    /// Leading a session or a process group.
     Session,
     /// Entering the directory.
     Directory,
@@ -94,6 +116,8 @@ struct Plan<'a> {
     parent: nix::unistd::Pid,
     arguments: *const *const c_char,
     environment: *const *const c_char,
+    /// Where the child writes its number: after the name of the variable, which is the last of the environment.
+    own_number: *mut u8,
     /// Written by the child, which shares our memory, read by us once it is gone or has executed.
     failure: Option<SpawnError>,
 }
@@ -104,12 +128,22 @@ struct Plan<'a> {
 /// [`SpawnError`]: nothing runs then, and there is nothing to reap.
 pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, SpawnError> {
     let arguments = pointers(spawn.arguments);
-    let environment = pointers(spawn.environment);
+    let mut variable = [0_u8; NAME_MAX + DIGITS];
+    let name = spawn.own_number.map_or(&[][..], CStr::to_bytes);
+    let too_long = SpawnError { step: Step::Execute, errno: Errno::E2BIG };
+    let room = variable.get_mut(..name.len()).filter(|room| room.len() <= NAME_MAX);
+    room.ok_or(too_long)?.copy_from_slice(name);
+    let own_number = variable.as_mut_ptr();
+    let mut environment = pointers(spawn.environment);
+    if spawn.own_number.is_some() {
+        environment.insert(spawn.environment.len(), own_number.cast_const().cast());
+    }
     let mut plan = Plan {
         spawn,
         parent: nix::unistd::getpid(),
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),
+        own_number: own_number.wrapping_add(name.len()),
         failure: None,
     };
 
@@ -193,10 +227,23 @@ extern "C" fn child_main(argument: *mut c_void) -> c_int {
 fn prepare_and_execute(plan: &Plan<'_>) -> Result<(), SpawnError> {
     let at = |step| move |errno| SpawnError { step, errno };
     reset_signals();
-    if plan.spawn.session {
+    if matches!(plan.spawn.session, Session::New | Session::Terminal) {
         nix::unistd::setsid().map_err(at(Step::Session))?;
     }
     arrange(plan.spawn.descriptors).map_err(at(Step::Descriptors))?;
+    if plan.spawn.session == Session::Terminal {
+        // SAFETY: takes numbers only. Without a terminal it fails, and the program does without.
+        unsafe { libc::ioctl(0, libc::TIOCSCTTY, 1) };
+    } else if plan.spawn.session == Session::Foreground {
+        let (none, own) = (nix::unistd::Pid::from_raw(0), nix::unistd::getpid().as_raw());
+        nix::unistd::setpgid(none, none).map_err(at(Step::Session))?;
+        // SAFETY: takes numbers only. It fails if that is no terminal; TTOU, which it may raise, is blocked.
+        unsafe { libc::tcsetpgrp(0, own) };
+    }
+    if plan.spawn.own_number.is_some() {
+        // SAFETY: `spawn` made room for so many bytes there, and keeps it alive.
+        unsafe { std::ptr::copy_nonoverlapping(own_digits().as_ptr(), plan.own_number, DIGITS) };
+    }
     if let Some(directory) = plan.spawn.directory {
         nix::unistd::chdir(directory).map_err(at(Step::Directory))?;
     }
@@ -213,6 +260,25 @@ fn prepare_and_execute(plan: &Plan<'_>) -> Result<(), SpawnError> {
     // SAFETY: the three are null-terminated, and alive in the parent's memory.
     unsafe { libc::execve(plan.spawn.program.as_ptr(), plan.arguments, plan.environment) };
     Err(SpawnError { step: Step::Execute, errno: Errno::last() })
+}
+
+/// Our number in decimal digits, and NULs after it. Allocates nothing.
+fn own_digits() -> [u8; DIGITS] {
+    let (mut reversed, mut digits) = ([0; DIGITS], [0; DIGITS]);
+    let mut rest = nix::unistd::getpid().as_raw().unsigned_abs();
+    let mut count = 0;
+    for digit in reversed.iter_mut().take(DIGITS - 1) {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        count += 1;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    for (to, from) in digits.iter_mut().zip(reversed.iter().take(count).rev()) {
+        *to = *from;
+    }
+    digits
 }
 
 /// Ignored signals survive exec, and Rust's runtime ignores SIGPIPE: the program gets the defaults.
@@ -251,7 +317,7 @@ fn arrange(descriptors: &[(BorrowedFd<'_>, i32)]) -> Result<(), Errno> {
 /// What a program prints, for tests.
 #[cfg(test)]
 pub(crate) fn output(words: &[&str]) -> String {
-    tests::run(words, None, false).unwrap().0
+    tests::run(words, None, Session::Ours).unwrap().0
 }
 
 #[cfg(test)]
@@ -269,17 +335,19 @@ mod tests {
     pub(super) fn run(
         words: &[&str],
         directory: Option<&CStr>,
-        session: bool,
+        session: Session,
     ) -> Result<(String, WaitStatus), SpawnError> {
         let (mut reader, writer) = std::io::pipe().unwrap();
         let (program, arguments) = (CString::new(words[0]).unwrap(), strings(words));
+        let null = std::fs::File::open("/dev/null").unwrap();
         let child = spawn(&Spawn {
             program: &program,
             arguments: &arguments,
             environment: &strings(&["COLOUR=blue"]),
             directory,
-            descriptors: &[(writer.as_fd(), 1), (writer.as_fd(), 2)],
+            descriptors: &[(null.as_fd(), 0), (writer.as_fd(), 1), (writer.as_fd(), 2)],
             session,
+            own_number: None,
             record: None,
         })?;
         drop(writer);
@@ -291,7 +359,8 @@ mod tests {
     #[test]
     fn a_child_gets_its_arguments_environment_and_directory() {
         let script = "echo $0 $1 $COLOUR; pwd; exit 3";
-        let (text, status) = run(&["/bin/sh", "-c", script, "zero", "one"], Some(c"/usr"), false).unwrap();
+        let (text, status) =
+            run(&["/bin/sh", "-c", script, "zero", "one"], Some(c"/usr"), Session::Ours).unwrap();
         assert_eq!(text, "zero one blue\n/usr\n");
         assert_eq!(status, WaitStatus::Exited(3));
     }
@@ -300,14 +369,14 @@ mod tests {
     fn a_failure_names_its_step_and_reason() {
         let failure = |result: Result<_, SpawnError>| result.unwrap_err();
         assert_eq!(
-            failure(run(&["/nonexistent/program"], None, false)),
+            failure(run(&["/nonexistent/program"], None, Session::Ours)),
             SpawnError { step: Step::Execute, errno: Errno::ENOENT }
         );
         assert_eq!(
-            failure(run(&["/bin/sh"], Some(c"/nonexistent"), false)).to_string(),
+            failure(run(&["/bin/sh"], Some(c"/nonexistent"), Session::Ours)).to_string(),
             "unable to enter the directory: No such file or directory"
         );
-        assert_eq!(failure(run(&["/etc/passwd"], None, false)).errno, Errno::EACCES);
+        assert_eq!(failure(run(&["/etc/passwd"], None, Session::Ours)).errno, Errno::EACCES);
     }
 
     #[test]
@@ -315,14 +384,15 @@ mod tests {
         let _blocked = crate::signals::Signals::block(&[service::Signal::USR1]).unwrap();
         // Without exec the shell, which blocks signals while it forks, would read its own.
         let script = "exec grep -E 'Sig(Blk|Ign)' /proc/self/status";
-        let (text, _) = run(&["/bin/sh", "-c", script], None, false).unwrap();
+        let (text, _) = run(&["/bin/sh", "-c", script], None, Session::Ours).unwrap();
         let zero = "0000000000000000";
         assert_eq!(text, format!("SigBlk:\t{zero}\nSigIgn:\t{zero}\n"));
     }
 
     #[test]
     fn a_session_is_led_by_the_child_itself() {
-        let (text, _) = run(&["/bin/sh", "-c", "cut -d' ' -f1,5,6 /proc/$$/stat"], None, true).unwrap();
+        let (text, _) =
+            run(&["/bin/sh", "-c", "cut -d' ' -f1,5,6 /proc/$$/stat"], None, Session::New).unwrap();
         let numbers: Vec<&str> = text.split_whitespace().collect();
         assert!(numbers.iter().all(|number| *number == numbers[0]), "{text}");
     }
@@ -330,7 +400,7 @@ mod tests {
     #[test]
     fn no_descriptor_leaks_into_a_child() {
         let _kept = std::fs::File::open("/dev/zero").unwrap();
-        let (text, _) = run(&["/bin/sh", "-c", "ls -l /proc/$$/fd"], None, false).unwrap();
+        let (text, _) = run(&["/bin/sh", "-c", "ls -l /proc/$$/fd"], None, Session::Ours).unwrap();
         assert!(text.contains("pipe:") && !text.contains("/dev/zero") && !text.contains("pidfd"), "{text}");
     }
 
@@ -344,7 +414,8 @@ mod tests {
             environment: &[],
             directory: None,
             descriptors: &[(null.as_fd(), 3), (writer.as_fd(), 9), (null.as_fd(), 0)],
-            session: false,
+            session: Session::Ours,
+            own_number: None,
             record: None,
         })
         .unwrap();
@@ -353,5 +424,35 @@ mod tests {
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "high\n");
         assert_eq!(wait_for(child.pid), Some(WaitStatus::Exited(0)));
+    }
+
+    #[test]
+    fn a_child_can_be_told_its_own_number() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let child = spawn(&Spawn {
+            program: c"/bin/sh",
+            arguments: &strings(&["sh", "-c", "echo $LISTEN_PID $COLOUR"]),
+            environment: &strings(&["COLOUR=blue"]),
+            directory: None,
+            descriptors: &[(writer.as_fd(), 1)],
+            session: Session::Ours,
+            own_number: Some(c"LISTEN_PID="),
+            record: None,
+        })
+        .unwrap();
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, format!("{} blue\n", child.pid));
+        assert_eq!(wait_for(child.pid), Some(WaitStatus::Exited(0)));
+    }
+
+    #[test]
+    fn a_child_can_lead_a_process_group_of_our_session() {
+        let script = "cut -d' ' -f1,5,6 /proc/$$/stat";
+        let (text, _) = run(&["/bin/sh", "-c", script], None, Session::Foreground).unwrap();
+        let numbers: Vec<&str> = text.split_whitespace().collect();
+        let ours = nix::unistd::getsid(None).unwrap().to_string();
+        assert!(numbers[0] == numbers[1] && numbers[2] == ours, "{text}");
     }
 }
