@@ -46,6 +46,30 @@ impl Backoff {
         if self.too_many(now, restart) { Verdict::GiveUp } else { Verdict::Wait(wait) }
     }
 
+    /// How many deaths there were in a row.
+    #[must_use]
+    pub fn in_a_row(&self) -> u32 {
+        self.in_a_row
+    }
+
+    /// Sets that number anew.
+    pub fn set_in_a_row(&mut self, number: u32) {
+        self.in_a_row = number;
+    }
+
+    /// The times of the last deaths, oldest first, as far as they count.
+    pub fn deaths(&self) -> impl Iterator<Item = Tick> + '_ {
+        self.deaths.iter().copied().take(self.count)
+    }
+
+    /// Adds a time to those; false if there are too many.
+    pub fn remember(&mut self, death: Tick) -> bool {
+        let Some(slot) = self.deaths.get_mut(self.count) else { return false };
+        *slot = death;
+        self.count += 1;
+        true
+    }
+
     /// Notes a death, and tells whether it is the one too many.
     fn too_many(&mut self, now: Tick, restart: &Restart) -> bool {
         let limit = usize::try_from(restart.give_up_deaths).unwrap_or(DEATHS_MAX).min(DEATHS_MAX);
@@ -53,7 +77,8 @@ impl Backoff {
             return false;
         }
         if self.count >= limit {
-            self.deaths.rotate_left(1);
+            // One, or more if the limit was higher when they were noted.
+            self.deaths.rotate_left((self.count + 1 - limit).min(DEATHS_MAX));
             self.count = limit - 1;
         }
         if let Some(slot) = self.deaths.get_mut(self.count) {

@@ -21,6 +21,7 @@
 mod explore;
 mod phase;
 mod ready;
+mod save;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -122,7 +123,7 @@ pub enum Reason {
 }
 
 /// The parts of a definition that decide what is done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     oneshot: bool,
     finish: bool,
@@ -164,7 +165,7 @@ impl Policy {
 }
 
 /// One service under supervision.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
     policy: Policy,
     want: Want,

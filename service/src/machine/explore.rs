@@ -179,6 +179,22 @@ fn check(machine: &Machine, world: &World) {
     }
 }
 
+/// A supervisor that is killed here, and the one after it: the same machine, but for what nobody answers now.
+fn survives(node: &Node, definition: &Definition) {
+    let mut expected = node.machine;
+    match &mut expected.phase {
+        Phase::Spawning => expected.phase = Phase::Waiting { until: BASE },
+        Phase::Finishing { pid: None, deadline, .. } => *deadline = BASE,
+        Phase::Running { readiness: Readiness::Pending { probe: probe @ Probe::Running, .. }, .. } => {
+            *probe = Probe::Again(BASE);
+        }
+        _ => {}
+    }
+    let mut next = Machine::new(definition, BASE);
+    assert!(next.restore(BASE, &node.machine.save()), "{}", node.machine.save());
+    assert_eq!(next, expected, "saved as {}", node.machine.save());
+}
+
 /// A stop that the service ignores goes on to KILL; one that it obeys ends.
 fn stops(node: &Node) {
     let mut node = step(node, Event::Stop, BASE);
@@ -205,6 +221,7 @@ fn explore(definition: &Definition) -> (usize, usize) {
         if node.world.exited {
             continue;
         }
+        survives(&node, definition);
         if !node.world.spawning && !node.world.finish_spawning {
             stops(&node);
         }

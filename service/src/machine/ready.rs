@@ -41,6 +41,10 @@ impl Machine {
             Phase::Stopping { pid, step, deadline } if deadline <= now => {
                 self.begin_stop(now, pid, step.next(), actions);
             }
+            // Asked for by a supervisor before this one, which had no answer.
+            Phase::Finishing { died, pid: None, deadline } if deadline <= now => {
+                actions.push(Action::SpawnFinish(died));
+            }
             Phase::Finishing { died, pid: Some(pid), deadline } if deadline <= now => {
                 actions.push(Action::Signal(pid, Signal::KILL, Scope::Group));
                 self.phase = Phase::Finishing { died, pid: Some(pid), deadline: now.after(KILL_AGAIN) };
@@ -94,7 +98,7 @@ impl Machine {
         match self.phase {
             Phase::Waiting { until: deadline }
             | Phase::Stopping { deadline, .. }
-            | Phase::Finishing { pid: Some(_), deadline, .. } => Some(deadline),
+            | Phase::Finishing { deadline, .. } => Some(deadline),
             Phase::Running { readiness: Readiness::Pending { overdue, probe }, .. } => {
                 let ready = self.ready_deadline().filter(|_| !overdue);
                 let again = match probe {
@@ -104,7 +108,7 @@ impl Machine {
                 [ready, again, self.run_deadline()].into_iter().flatten().min()
             }
             Phase::Running { readiness: Readiness::Immediate | Readiness::Ready, .. } => self.run_deadline(),
-            Phase::Down | Phase::Spawning | Phase::Finishing { .. } | Phase::Done | Phase::Failed => None,
+            Phase::Down | Phase::Spawning | Phase::Done | Phase::Failed => None,
         }
     }
 }

@@ -1,0 +1,397 @@
+//! What a machine has to remember over the death of its supervisor, as one line of words.
+//!
+//! Its policy is left out: that comes from the definition. Processes that nobody can watch any more are left
+//! out too: what was asked for and not answered is asked for again, and so is a check that was under way.
+
+use super::phase::{Phase, Probe, Readiness, StopStep};
+use super::{Machine, Reason};
+use crate::backoff::Backoff;
+use crate::exit::{Pid, WaitStatus};
+use crate::signal::Signal;
+use crate::status::Want;
+use crate::tick::Tick;
+use std::fmt::Write;
+use std::str::SplitAsciiWhitespace;
+
+/// The first word: the version of what follows.
+const VERSION: &str = "m1";
+/// The word for what is not there.
+const NONE: &str = "-";
+
+impl Machine {
+    /// All that [`Machine::restore`] needs.
+    #[must_use]
+    pub fn save(&self) -> String {
+        let mut out = Words(String::with_capacity(160));
+        out.word(VERSION);
+        out.word(self.want.word());
+        out.phase(self.phase);
+        out.word(self.reason.word());
+        out.flag(self.start_again);
+        out.flag(self.exiting);
+        out.number(self.since.0);
+        out.number(self.started.0);
+        out.option(self.ready_since);
+        out.number(self.starts.into());
+        out.exit(self.last_exit);
+        out.backoff(&self.backoff);
+        out.0
+    }
+
+    /// Becomes the machine that `text` was saved from. Ticks are of one boot, so `text` has to be, too. False,
+    /// and nothing has changed, if it is not such a text. What has to happen at once is due at `now`: call
+    /// with [`Event::Tick`](super::Event::Tick) when [`Machine::deadline`] says so, as ever.
+    pub fn restore(&mut self, now: Tick, text: &str) -> bool {
+        match self.restored(now, text) {
+            Some(machine) => {
+                *self = machine;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn restored(&self, now: Tick, text: &str) -> Option<Machine> {
+        let mut words = Saved(text.split_ascii_whitespace());
+        if words.next()? != VERSION {
+            return None;
+        }
+        let machine = Machine {
+            policy: self.policy,
+            want: Want::parse(words.next()?)?,
+            phase: words.phase()?,
+            reason: Reason::parse(words.next()?)?,
+            start_again: words.flag()?,
+            exiting: words.flag()?,
+            since: words.tick()?,
+            started: words.tick()?,
+            ready_since: words.option()?,
+            starts: words.number()?,
+            last_exit: words.exit()?,
+            backoff: words.backoff()?,
+        };
+        words.0.next().is_none().then(|| machine.resumed(now))
+    }
+
+    /// What was asked of a supervisor that is gone is asked for again, by a deadline that is due; and where the
+    /// definition has another kind of readiness now, that counts.
+    fn resumed(mut self, now: Tick) -> Machine {
+        self.phase = match self.phase {
+            Phase::Spawning => Phase::Waiting { until: now },
+            Phase::Finishing { died, pid: None, .. } => Phase::Finishing { died, pid: None, deadline: now },
+            Phase::Running { pid, readiness } => {
+                Phase::Running { pid, readiness: self.readiness_resumed(now, readiness) }
+            }
+            other @ (Phase::Down
+            | Phase::Waiting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Finishing { .. }
+            | Phase::Done
+            | Phase::Failed) => other,
+        };
+        self
+    }
+
+    fn readiness_resumed(&self, now: Tick, saved: Readiness) -> Readiness {
+        match (self.policy.ready_by, saved) {
+            (Readiness::Immediate, _) => Readiness::Immediate,
+            (_, Readiness::Immediate | Readiness::Ready) => Readiness::Ready,
+            (Readiness::Pending { probe: Probe::None, .. }, Readiness::Pending { overdue, .. }) => {
+                Readiness::Pending { overdue, probe: Probe::None }
+            }
+            (_, Readiness::Pending { overdue, probe: probe @ Probe::Again(_) }) => {
+                Readiness::Pending { overdue, probe }
+            }
+            (_, Readiness::Pending { overdue, .. }) => {
+                Readiness::Pending { overdue, probe: Probe::Again(now) }
+            }
+        }
+    }
+}
+
+/// Every reason, and the word for it.
+const REASONS: [(Reason, &str); 7] = [
+    (Reason::None, "none"),
+    (Reason::SpawnFailed, "spawn-failed"),
+    (Reason::Died, "died"),
+    (Reason::GaveUp, "gave-up"),
+    (Reason::Permanent, "permanent"),
+    (Reason::TimedOut, "timed-out"),
+    (Reason::Overdue, "overdue"),
+];
+
+impl Reason {
+    fn word(self) -> &'static str {
+        REASONS.iter().find(|(reason, _)| *reason == self).map_or(NONE, |(_, word)| word)
+    }
+
+    fn parse(word: &str) -> Option<Reason> {
+        REASONS.iter().find(|(_, candidate)| *candidate == word).map(|(reason, _)| *reason)
+    }
+}
+
+/// The line as it grows.
+struct Words(String);
+
+impl Words {
+    fn word(&mut self, word: &str) {
+        if !self.0.is_empty() {
+            self.0.push(' ');
+        }
+        self.0.push_str(word);
+    }
+
+    fn number(&mut self, number: u64) {
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, " {number}");
+    }
+
+    fn flag(&mut self, holds: bool) {
+        self.number(holds.into());
+    }
+
+    fn option(&mut self, tick: Option<Tick>) {
+        match tick {
+            Some(Tick(number)) => self.number(number),
+            None => self.word(NONE),
+        }
+    }
+
+    fn pid(&mut self, pid: Pid) {
+        let _ = write!(self.0, " {pid}");
+    }
+
+    fn status(&mut self, status: WaitStatus) {
+        let _ = match status {
+            WaitStatus::Exited(code) => write!(self.0, " exit:{code}"),
+            WaitStatus::Signalled { signal, core: false } => write!(self.0, " signal:{}", signal.number()),
+            WaitStatus::Signalled { signal, core: true } => write!(self.0, " core:{}", signal.number()),
+            WaitStatus::Unknown => write!(self.0, " unknown:0"),
+        };
+    }
+
+    fn exit(&mut self, exit: Option<(WaitStatus, Tick)>) {
+        match exit {
+            Some((status, at)) => {
+                self.status(status);
+                self.number(at.0);
+            }
+            None => self.word(NONE),
+        }
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        match phase {
+            Phase::Down => self.word("down"),
+            Phase::Spawning => self.word("spawning"),
+            Phase::Done => self.word("done"),
+            Phase::Failed => self.word("failed"),
+            Phase::Waiting { until } => {
+                self.word("waiting");
+                self.number(until.0);
+            }
+            Phase::Running { pid, readiness } => {
+                self.word("running");
+                self.pid(pid);
+                self.readiness(readiness);
+            }
+            Phase::Stopping { pid, step, deadline } => {
+                self.word("stopping");
+                self.pid(pid);
+                self.word(match step {
+                    StopStep::Halt => "halt",
+                    StopStep::Stop => "stop",
+                    StopStep::Kill => "kill",
+                });
+                self.number(deadline.0);
+            }
+            Phase::Finishing { died, pid, deadline } => {
+                self.word("finishing");
+                self.status(died);
+                self.number(pid.map_or(0, |pid| pid.number().unsigned_abs()).into());
+                self.number(deadline.0);
+            }
+        }
+    }
+
+    fn readiness(&mut self, readiness: Readiness) {
+        match readiness {
+            Readiness::Immediate => self.word("immediate"),
+            Readiness::Ready => self.word("ready"),
+            Readiness::Pending { overdue, probe } => {
+                self.word("pending");
+                self.flag(overdue);
+                match probe {
+                    Probe::None => self.word(NONE),
+                    Probe::Running => self.word("probe"),
+                    Probe::Again(at) => self.number(at.0),
+                }
+            }
+        }
+    }
+
+    fn backoff(&mut self, backoff: &Backoff) {
+        self.number(backoff.in_a_row().into());
+        for death in backoff.deaths() {
+            self.number(death.0);
+        }
+    }
+}
+
+/// The words as they are taken.
+struct Saved<'a>(SplitAsciiWhitespace<'a>);
+
+impl<'a> Saved<'a> {
+    fn next(&mut self) -> Option<&'a str> {
+        self.0.next()
+    }
+
+    fn number<T: std::str::FromStr>(&mut self) -> Option<T> {
+        self.next()?.parse().ok()
+    }
+
+    fn tick(&mut self) -> Option<Tick> {
+        self.number().map(Tick)
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.next()? {
+            "0" => Some(false),
+            "1" => Some(true),
+            _ => None,
+        }
+    }
+
+    fn option(&mut self) -> Option<Option<Tick>> {
+        match self.next()? {
+            NONE => Some(None),
+            word => Some(Some(Tick(word.parse().ok()?))),
+        }
+    }
+
+    fn pid(&mut self) -> Option<Pid> {
+        Pid::new(self.number()?)
+    }
+
+    fn exit(&mut self) -> Option<Option<(WaitStatus, Tick)>> {
+        match self.next()? {
+            NONE => Some(None),
+            word => Some(Some((status(word)?, self.tick()?))),
+        }
+    }
+
+    fn phase(&mut self) -> Option<Phase> {
+        Some(match self.next()? {
+            "down" => Phase::Down,
+            "spawning" => Phase::Spawning,
+            "done" => Phase::Done,
+            "failed" => Phase::Failed,
+            "waiting" => Phase::Waiting { until: self.tick()? },
+            "running" => Phase::Running { pid: self.pid()?, readiness: self.readiness()? },
+            "stopping" => Phase::Stopping { pid: self.pid()?, step: self.step()?, deadline: self.tick()? },
+            "finishing" => Phase::Finishing {
+                died: status(self.next()?)?,
+                pid: Pid::new(self.number()?),
+                deadline: self.tick()?,
+            },
+            _ => return None,
+        })
+    }
+
+    fn step(&mut self) -> Option<StopStep> {
+        match self.next()? {
+            "halt" => Some(StopStep::Halt),
+            "stop" => Some(StopStep::Stop),
+            "kill" => Some(StopStep::Kill),
+            _ => None,
+        }
+    }
+
+    fn readiness(&mut self) -> Option<Readiness> {
+        Some(match self.next()? {
+            "immediate" => Readiness::Immediate,
+            "ready" => Readiness::Ready,
+            "pending" => {
+                let overdue = self.flag()?;
+                let probe = match self.next()? {
+                    NONE => Probe::None,
+                    "probe" => Probe::Running,
+                    word => Probe::Again(Tick(word.parse().ok()?)),
+                };
+                Readiness::Pending { overdue, probe }
+            }
+            _ => return None,
+        })
+    }
+
+    /// All that is left: the number of deaths in a row, and the times of those that count.
+    fn backoff(&mut self) -> Option<Backoff> {
+        let in_a_row = self.number()?;
+        let mut backoff = Backoff::new();
+        backoff.set_in_a_row(in_a_row);
+        for word in self.0.by_ref() {
+            if !backoff.remember(Tick(word.parse().ok()?)) {
+                return None;
+            }
+        }
+        Some(backoff)
+    }
+}
+
+fn status(word: &str) -> Option<WaitStatus> {
+    let (kind, number) = word.split_once(':')?;
+    let signal = |core| {
+        let signal = Signal::from_number(number.parse().ok()?)?;
+        Some(WaitStatus::Signalled { signal, core })
+    };
+    match kind {
+        "exit" => number.parse().ok().map(WaitStatus::Exited),
+        "signal" => signal(false),
+        "core" => signal(true),
+        "unknown" => Some(WaitStatus::Unknown),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::Definition;
+    use crate::machine::Event;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_not_a_saved_machine_changes_nothing() {
+        let definition = Definition::new("service", "/service");
+        let mut machine = Machine::new(&definition, Tick(5));
+        machine.handle(Tick(6), Event::Start);
+        let saved = machine.save();
+        for end in 0..saved.len() {
+            let cut = saved.get(..end).unwrap();
+            if saved.get(end..=end) != Some(" ") {
+                let before = machine;
+                // A number that was cut short is still one; all else is refused.
+                if !machine.restore(Tick(7), cut) {
+                    assert_eq!(machine, before);
+                }
+                machine = before;
+            }
+        }
+        for text in ["", "m2", "m1 up", "m1 up down none 0 0 1 1 - 1 - x", &format!("m0 {saved}")] {
+            let before = machine;
+            assert!(!machine.restore(Tick(7), text), "{text}");
+            assert_eq!(machine, before);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_at_all_brings_a_machine_down(words in proptest::collection::vec("[a-z0-9:-]{0,9}", 0..30)) {
+            let mut machine = Machine::new(&Definition::new("service", "/service"), Tick(5));
+            let text = format!("m1 {}", words.join(" "));
+            if machine.restore(Tick(9), &text) {
+                machine.handle(Tick(10), Event::Tick);
+            }
+        }
+    }
+}
