@@ -2,8 +2,7 @@
 
 use crate::runtime::Init;
 use service::graph::Index;
-use service::status::State;
-use service::wire::{Command, InitCommand};
+use service::wire::{Command, InitCommand, Planned};
 
 impl Init {
     pub(crate) fn read_client(&mut self, token: u64) {
@@ -23,6 +22,9 @@ impl Init {
                 None => self.obey(token, command, index, &by),
             };
             match answer {
+                // Answered when it is done.
+                Ok(_) if command == InitCommand::Reload => self.ask_reload(token, false, &by),
+                Ok(_) if command == InitCommand::Plan(Planned::Reload) => self.ask_reload(token, true, &by),
                 Ok(text) => {
                     self.clients.answer(token, &format!("{text}ok\n"));
                     // After the answer, so that the client hears of the changes after it.
@@ -46,13 +48,23 @@ impl Init {
         }
         match command {
             InitCommand::Power(power) => self.go_down(power, by),
-            InitCommand::Start(_) | InitCommand::Once(_) | InitCommand::Restart(_)
-                if self.graph.going_down() =>
-            {
-                return Err("the machine is going down".to_owned());
-            }
-            InitCommand::Start(_) | InitCommand::Once(_) | InitCommand::Restart(_) | InitCommand::Stop(_) => {
+            InitCommand::Start(_)
+            | InitCommand::Once(_)
+            | InitCommand::Restart(_)
+            | InitCommand::Stop(_)
+            | InitCommand::Switch(_) => {
+                if let Some(request) = Init::request(command, index) {
+                    self.graph.may(request).map_err(|refusal| refusal.to_string())?;
+                }
                 self.note_request(command, index, by);
+            }
+            InitCommand::Plan(_) => {
+                let Some(request) = Init::request(command, index) else { return Ok(String::new()) };
+                let steps = self.graph.plan(request).map_err(|refusal| refusal.to_string())?;
+                return Ok(steps.iter().map(|step| format!("{step}\n")).collect());
+            }
+            InitCommand::Reload if self.graph.going_down() => {
+                return Err("the machine is going down".to_owned());
             }
             InitCommand::ReloadService(_)
             | InitCommand::Kill(..)
@@ -63,13 +75,8 @@ impl Init {
                 }
                 self.note_request(command, index, by);
             }
-            InitCommand::Events => {}
-            InitCommand::Switch(_)
-            | InitCommand::Reload
-            | InitCommand::Reexec
-            | InitCommand::ReexecService(_)
-            | InitCommand::Plan(_)
-            | InitCommand::Fault(_) => {
+            InitCommand::Reload | InitCommand::Events => {}
+            InitCommand::Reexec | InitCommand::ReexecService(_) | InitCommand::Fault(_) => {
                 return Err(format!("this version cannot {}", command.verb()));
             }
         }
@@ -80,50 +87,32 @@ impl Init {
     fn change(&mut self, token: u64, command: InitCommand<'_>, index: Option<Index>) {
         if command == InitCommand::Events {
             self.clients.subscribe(token);
-            let reports = (0..self.services.len()).map(|index| self.report_line(index) + "\n");
+            let known = (0..self.services.len()).filter(|index| !self.graph.gone(*index));
+            let reports = known.map(|index| self.report_line(index) + "\n");
             let reports = reports.collect::<String>();
             return self.clients.answer(token, &reports);
         }
         let Some(index) = index.filter(|_| !self.graph.going_down()) else { return };
         match command {
-            InitCommand::Start(_) => self.want(index, false),
-            InitCommand::Once(_) => self.want(index, true),
-            InitCommand::Stop(_) => self.graph.stop(index),
-            InitCommand::Restart(_) => self.restart(index),
+            InitCommand::Start(_)
+            | InitCommand::Once(_)
+            | InitCommand::Stop(_)
+            | InitCommand::Restart(_)
+            | InitCommand::Switch(_) => {
+                // It was taken before it was answered.
+                let _ = Init::request(command, Some(index)).map(|request| self.graph.request(request));
+            }
             InitCommand::ReloadService(_) => self.tell(index, Command::Reload),
             InitCommand::Kill(_, signal) => self.tell(index, Command::Kill(signal)),
             InitCommand::Pause(_) => self.tell(index, Command::Pause),
             InitCommand::Continue(_) => self.tell(index, Command::Continue),
-            InitCommand::Switch(_)
-            | InitCommand::Reload
+            InitCommand::Reload
             | InitCommand::Reexec
             | InitCommand::ReexecService(_)
             | InitCommand::Plan(_)
             | InitCommand::Power(_)
             | InitCommand::Events
             | InitCommand::Fault(_) => {}
-        }
-    }
-
-    fn want(&mut self, index: Index, once: bool) {
-        let waits = self.graph.nodes().get(index).is_some_and(|node| node.state == State::Backoff);
-        let changes = self.services.get_mut(index).is_some_and(|service| {
-            let changes = service.once != once;
-            service.once = once;
-            changes
-        });
-        self.graph.start(index);
-        // It would come by itself, but somebody wants it now; or what runs already is wanted in another way.
-        if (waits || changes) && self.supervised(index) && (waits || self.runs(index)) {
-            self.tell(index, if once { Command::Once } else { Command::Start });
-        }
-    }
-
-    fn restart(&mut self, index: Index) {
-        let supervised = self.supervised(index);
-        self.graph.start_again(index);
-        if supervised {
-            self.tell(index, Command::Restart);
         }
     }
 

@@ -12,8 +12,10 @@ mod control;
 mod logger;
 mod message;
 mod power;
+mod reload;
 mod runtime;
 mod services;
+mod steps;
 mod strangers;
 mod unmount;
 

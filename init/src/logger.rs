@@ -5,6 +5,7 @@ use crate::runtime::{Init, LOGGER};
 use service::graph::Index;
 use service::wire::LogCommand;
 use service::{Pid, Tick, WaitStatus};
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -20,8 +21,16 @@ pub(crate) struct Logger {
     channel: Option<OwnedFd>,
     started: Option<Tick>,
     pub(crate) restart_at: Option<Tick>,
-    /// The first service whose pipe it does not have yet.
-    next: Index,
+    /// What it has not been told yet.
+    owed: VecDeque<Owed>,
+}
+
+/// Something that the logger has to be told.
+enum Owed {
+    /// To keep the log of this service.
+    Keep(Index),
+    /// To forget the log of the service that had this name.
+    Forget(String),
 }
 
 impl Init {
@@ -35,8 +44,7 @@ impl Init {
                 let _ = self.poller.add(&channel, LOGGER);
                 self.logger.pid = Some(pid);
                 self.logger.channel = Some(channel);
-                self.logger.next = 0;
-                self.hand_over_logs();
+                self.owe_logs();
             }
             Err(problem) => {
                 self.messages.error(&format!("unable to start the logger: {problem} (trying again)"));
@@ -55,24 +63,53 @@ impl Init {
         Ok((pid, ours))
     }
 
-    /// Hands the logger the read ends of the pipes that it does not have yet, as many as its channel takes;
-    /// the rest follows when it has read them.
+    /// Hands a logger that knows nothing yet every pipe.
+    pub(crate) fn owe_logs(&mut self) {
+        self.logger.owed = (0..self.services.len()).map(Owed::Keep).collect();
+        self.hand_over_logs();
+    }
+
+    /// Hands the logger one pipe, or new limits for it.
+    pub(crate) fn owe_log(&mut self, index: Index) {
+        self.logger.owed.push_back(Owed::Keep(index));
+        self.hand_over_logs();
+    }
+
+    /// Has the logger forget a service.
+    pub(crate) fn forget_log(&mut self, name: String) {
+        self.logger.owed.push_back(Owed::Forget(name));
+        self.hand_over_logs();
+    }
+
+    /// Tells the logger what it has not been told yet, as much as its channel takes; the rest follows when it
+    /// has read that.
     pub(crate) fn hand_over_logs(&mut self) {
         let Some(channel) = &self.logger.channel else { return };
         let mut full = false;
-        for (node, service) in self.graph.nodes().iter().zip(&self.services).skip(self.logger.next) {
-            if let Some((reader, _)) = &service.log {
-                let log = node.entry.log;
-                let command = LogCommand::Keep { name: &node.entry.name, size: log.size, keep: log.keep };
-                let sent = sys::socket::send(channel, command.to_string().as_bytes(), Some(reader.as_fd()));
-                full = sent.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
-            }
+        while let Some(owed) = self.logger.owed.front() {
+            let sent = match owed {
+                Owed::Keep(index) => self.keep_log(channel, *index),
+                Owed::Forget(name) => {
+                    sys::socket::send(channel, LogCommand::Forget(name).to_string().as_bytes(), None)
+                }
+            };
+            full = sent.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
             if full {
                 break;
             }
-            self.logger.next += 1;
+            self.logger.owed.pop_front();
         }
         let _ = self.poller.modify(channel, LOGGER, true, full);
+    }
+
+    fn keep_log(&self, channel: &OwnedFd, index: Index) -> std::io::Result<()> {
+        let (Some(node), Some(service)) = (self.graph.nodes().get(index), self.services.get(index)) else {
+            return Ok(());
+        };
+        let Some((reader, _)) = &service.log else { return Ok(()) };
+        let log = node.entry.log;
+        let command = LogCommand::Keep { name: &node.entry.name, size: log.size, keep: log.keep };
+        sys::socket::send(channel, command.to_string().as_bytes(), Some(reader.as_fd()))
     }
 
     /// The logger's channel has room again, or has ended: then its death is about to be reaped.

@@ -7,7 +7,7 @@ use crate::message::{Level, Messages, reason};
 use crate::power::Going;
 use crate::services::Service;
 use service::definition::Kind;
-use service::graph::{Graph, Index, Obstacle, Step};
+use service::graph::{Graph, Index, Obstacle};
 use service::status::State;
 use service::wire::Power;
 use service::{Pid, Signal, Tick, WaitStatus};
@@ -52,7 +52,8 @@ pub(crate) struct Init {
     pub(crate) clients: Clients,
     pub(crate) settings: service::settings::Settings,
     pub(crate) refusals: crate::access::Refusals,
-    compiler: Option<(Pid, Tick)>,
+    pub(crate) compiler: Option<(Pid, Tick)>,
+    pub(crate) reloading: crate::reload::Reloading,
     /// The boot has not been told to be over.
     booting: bool,
     began: Tick,
@@ -60,7 +61,7 @@ pub(crate) struct Init {
     /// When to compile again, since it could not be done.
     compile_at: Option<Tick>,
     /// There is a plan.
-    planned: bool,
+    pub(crate) planned: bool,
     compilations: u32,
     /// Our exit status, once there is nothing left to do.
     pub(crate) end: Option<ExitCode>,
@@ -129,6 +130,7 @@ impl Init {
             settings: service::settings::Settings::default(),
             refusals: crate::access::Refusals::default(),
             compiler: None,
+            reloading: crate::reload::Reloading::default(),
             booting: true,
             began: sys::clock::now(),
             going: None,
@@ -212,12 +214,7 @@ impl Init {
     /// Does all that the graph has to have done now.
     fn carry_out(&mut self) {
         while let Some(step) = self.graph.step() {
-            match step {
-                Step::Launch(index) => self.launch(index),
-                Step::Stop(index) => self.tell(index, service::wire::Command::Stop),
-                Step::Halt(index) => self.tell(index, service::wire::Command::Halt),
-                Step::Publish(index) => self.publish(index),
-            }
+            self.perform_step(step);
         }
         if self.booting && self.planned && self.graph.settled() {
             self.booting = false;
@@ -274,33 +271,34 @@ impl Init {
     fn compile(&mut self) {
         self.compile_at = None;
         self.compilations += 1;
-        let (output, error) = (io::stdout(), io::stderr());
-        let services = self.options.services.clone();
-        let run = self.options.run.clone();
-        let arguments = ["compile", "--services"].map(OsStr::new);
-        let arguments =
-            [&arguments[..], &[services.as_os_str(), OsStr::new("--run"), run.as_os_str()]].concat();
         // The one of a run before this one must not be taken for the new one.
-        let _ = std::fs::remove_file(run.join("init/plan"));
-        match self.spawn_program("svctl", &arguments, &[(output.as_fd(), 1), (error.as_fd(), 2)]) {
-            Ok(pid) => self.compiler = Some((pid, sys::clock::now().after(COMPILE_TIMEOUT))),
-            Err(problem) => self.compile_failed(&problem),
+        let _ = std::fs::remove_file(self.options.run.join("init/plan"));
+        if let Err(problem) = self.spawn_compiler(&[]) {
+            self.compile_failed(&problem);
         }
+    }
+
+    /// Starts the compiler, with these options too.
+    pub(crate) fn spawn_compiler(&mut self, more: &[&str]) -> Result<(), String> {
+        let (output, error) = (io::stdout(), io::stderr());
+        let mut arguments = vec![OsStr::new("compile"), OsStr::new("--services")];
+        arguments.extend([self.options.services.as_os_str(), OsStr::new("--run")]);
+        arguments.push(self.options.run.as_os_str());
+        arguments.extend(more.iter().map(OsStr::new));
+        let pid = self.spawn_program("svctl", &arguments, &[(output.as_fd(), 1), (error.as_fd(), 2)])?;
+        self.compiler = Some((pid, sys::clock::now().after(COMPILE_TIMEOUT)));
+        Ok(())
     }
 
     /// The plan is there, or never will be.
     fn compiled(&mut self, status: WaitStatus) {
         self.compiler = None;
+        if self.reloads() {
+            return self.compiled_again(status);
+        }
         let file = self.options.run.join("init/plan");
-        let plan = std::fs::read_to_string(&file).map_err(|error| reason(&error)).and_then(|text| {
-            service::plan::decode(&text).ok_or_else(|| "it was written by another version".to_owned())
-        });
-        match plan {
-            Ok(entries) => {
-                self.planned = true;
-                self.read_settings();
-                self.begin_services(entries);
-            }
+        match crate::reload::read_plan(&file) {
+            Ok(entries) => self.begin_with(entries),
             Err(problem) => {
                 let file = file.display();
                 self.compile_failed(&format!(
@@ -308,6 +306,15 @@ impl Init {
                 ));
             }
         }
+        self.next_reload();
+    }
+
+    /// There is a plan.
+    pub(crate) fn begin_with(&mut self, entries: Vec<service::plan::Entry>) {
+        self.planned = true;
+        self.compile_at = None;
+        self.read_settings();
+        self.begin_services(entries);
     }
 
     /// Without a plan there are no services. What is short now may not be in a moment.
@@ -327,28 +334,18 @@ impl Init {
             let service = self.new_service(index);
             self.services.push(service);
         }
-        self.hand_over_logs();
+        self.owe_logs();
         if self.going.is_some() {
             self.graph.shut_down();
             return;
         }
         let bundle = self.options.bundle.clone().unwrap_or_else(|| "default".to_owned());
         match (self.graph.find(&bundle), &self.options.bundle) {
-            (Some(index), _) => self.graph.start(index),
-            (None, None) => self.start_everything(),
+            (Some(index), _) => self.graph.start_bundle(index),
+            (None, None) => self.graph.start_everything(),
             (None, Some(_)) => {
                 self.messages.error(&format!("there is no service {bundle} to start (starting all)"));
-                self.start_everything();
-            }
-        }
-    }
-
-    /// The default bundle of a tree that names none.
-    fn start_everything(&mut self) {
-        for index in 0..self.services.len() {
-            let node = self.graph.nodes().get(index);
-            if node.is_some_and(|node| node.entry.autostart && node.entry.kind != Kind::Bundle) {
-                self.graph.start(index);
+                self.graph.start_everything();
             }
         }
     }
@@ -390,7 +387,7 @@ impl Init {
     // --- telling ---
 
     /// Writes the status of a service that has no supervisor to do so, and tells whoever listens.
-    fn publish(&mut self, index: Index) {
+    pub(crate) fn publish(&mut self, index: Index) {
         let Some(node) = self.graph.nodes().get(index) else { return };
         let name_of =
             |other: Index| self.graph.nodes().get(other).map_or("?", |node| node.entry.name.as_str());
@@ -401,11 +398,14 @@ impl Init {
                 format!("{} is not up", name_of(other))
             }
             (None, Obstacle::Requires(other)) => format!("requires {}, which is not up", name_of(other)),
+            (None, Obstacle::Conflicts(other)) => format!("conflicts with {}", name_of(other)),
             (None, Obstacle::None) => String::new(),
         };
         let wanted = self.graph.wanted(index);
         let (name, state, kind) = (node.entry.name.clone(), node.state, node.entry.kind);
-        self.write_status(index, &name, kind, state, wanted, &reason);
+        if !self.rests(index, state) {
+            self.write_status(index, &name, kind, state, wanted, &reason);
+        }
         self.announce(index, state, &reason);
     }
 

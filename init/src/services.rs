@@ -33,12 +33,12 @@ pub(crate) struct Service {
     starts: u32,
     /// How many of them before the supervisor that it has.
     starts_before: u32,
-    want: Option<Want>,
+    pub(crate) want: Option<Want>,
     reason: String,
     /// When init itself put it into its state.
     since: Option<Tick>,
-    /// It is to run until it ends, and then to be left alone.
-    pub(crate) once: bool,
+    /// It was to be restarted when it had no supervisor that could be told.
+    pub(crate) restart: bool,
     /// What the console was told last.
     pub(crate) told: Option<State>,
 }
@@ -59,13 +59,18 @@ impl Service {
         self.supervisor.is_some()
     }
 
-    /// What a supervisor is told for it to run.
-    fn begin(&self) -> Command {
-        if self.once { Command::Once } else { Command::Start }
+    /// Whether a process of it may live that its next supervisor will find.
+    pub(crate) fn may_live(&self) -> bool {
+        self.main.is_some() || self.state.is_some()
+    }
+
+    /// Whether it is at rest.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state.is_some() && !self.needs_supervisor()
     }
 
     /// Whether its process lives, or will without anybody's doing: then it needs a supervisor.
-    fn needs_supervisor(&self) -> bool {
+    pub(crate) fn needs_supervisor(&self) -> bool {
         match self.state {
             None
             | Some(State::Starting | State::Up | State::Stopping | State::Finishing | State::Backoff) => true,
@@ -102,11 +107,15 @@ impl Init {
         let Some(service) = self.services.get_mut(index) else { return };
         service.state = None;
         if service.has_supervisor() {
-            let begin = service.begin();
-            self.tell(index, begin);
+            self.tell(index, self.begin(index));
         } else {
             self.start_supervisor(index);
         }
+    }
+
+    /// What a supervisor is told for its service to run.
+    fn begin(&self, index: Index) -> Command {
+        if self.graph.once(index) { Command::Once } else { Command::Start }
     }
 
     /// Starts the supervisor, and tells it everything it has to know.
@@ -129,14 +138,17 @@ impl Init {
                 let Some(service) = self.services.get_mut(index) else { return };
                 service.supervisor = Some(supervisor);
                 service.starts_before = service.starts;
-                let (death, begin) = (service.unheard_death.take(), service.begin());
+                let (death, restart) = (service.unheard_death.take(), std::mem::take(&mut service.restart));
                 if self.graph.going_down() {
                     self.tell(index, Command::Halt);
                 } else if self.graph.stopping(index) {
                     // The one before it may have died before it heard of that.
                     self.tell(index, Command::Stop);
                 } else if self.graph.wanted(index) {
-                    self.tell(index, begin);
+                    self.tell(index, self.begin(index));
+                    if restart {
+                        self.tell(index, Command::Restart);
+                    }
                 }
                 // After what is wanted: what a death means depends on it, and a start after it would be a new one.
                 if let Some((pid, status)) = death {
@@ -176,8 +188,7 @@ impl Init {
                 supervisor.waiting.push_back(command);
                 self.send_waiting(index);
             }
-            // It cannot be running then: what it is told is what it is.
-            None => self.graph.report(index, State::Down, Want::Down, false),
+            None => self.tell_nobody(index, command),
         }
     }
 
@@ -233,11 +244,6 @@ impl Init {
         service.starts = service.starts_before.saturating_add(report.starts);
         report.reason.clone_into(&mut service.reason);
         self.graph.report(index, report.state, report.want, report.overdue);
-        if !self.graph.wanted(index)
-            && let Some(service) = self.services.get_mut(index)
-        {
-            service.once = false;
-        }
         self.announce(index, report.state, report.reason);
     }
 
@@ -255,13 +261,14 @@ impl Init {
             let _ = self.poller.remove(&supervisor.channel);
         }
         let name = node.entry.name.clone();
-        if service.needs_supervisor() {
+        if service.needs_supervisor() || self.graph.stopping(index) {
             let soon = service.started.is_some_and(|started| now.since(started) < RESPAWN_DELAY);
             service.restart_at = Some(if soon { now.after(RESPAWN_DELAY) } else { now });
             self.messages.warning(&format!("{name}: its supervisor ended with {status} (starting it again)"));
         } else if going_down && service.state.is_none() {
             self.graph.report(index, State::Down, Want::Down, false);
         }
+        self.forget_if_left(index);
     }
 
     /// The main process of a service was ours to reap, since the supervisor that started it is gone. The

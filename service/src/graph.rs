@@ -1,24 +1,41 @@
 //! All services and their edges: what is to be started or stopped now, and what has to wait.
 //!
-//! Init feeds in what is wanted and what the supervisors report, then calls [`Graph::step`] until nothing
-//! is left to do. The rules, of which every step is a consequence:
+//! Init feeds in what is wanted (`request`) and what the supervisors report (`report`), then calls
+//! [`Graph::step`] until nothing is left to do. The rules, of which every step is a consequence:
 //!
 //! - A service *should run* if it is wanted and nothing that it requires is broken: failed, invalid, not
 //!   wanted itself, or not to run for the same reason. It follows that what a stop or a failure takes down
 //!   comes back when its cause does.
-//! - It is *started* once what it requires is up, done or skipped, and what it is ordered after, if that is
-//!   wanted at all, has settled.
-//! - It is *stopped* once nothing that is ordered after it, and has to stop too, still runs.
+//! - It is *started* once what it requires is up, done or skipped, what it is ordered after, if that is
+//!   wanted at all, has settled, and nothing that it conflicts with runs any more.
+//! - It is *stopped* once nothing that is ordered after it, and has to stop too, still runs. A oneshot that is
+//!   done and has a command that undoes it is stopped in the same way.
+//! - What conflicts is not wanted at the same time: to want one is to want the other no longer.
 //! - When the machine goes down nothing should run, and what has to be drained is drained first.
+//!
+//! Only what a change may concern is looked at again: a step costs as much as the service has edges.
 
+mod decide;
+mod edges;
+mod planned;
+#[cfg(test)]
+mod planted;
+mod report;
+mod request;
+mod step;
 #[cfg(test)]
 mod tests;
+mod update;
 
-use crate::definition::Kind;
+pub use planned::{PlannedStep, Verb};
+pub use request::{Refusal, Request};
+pub use update::Changes;
+
 use crate::plan::Entry;
 use crate::status::{State, Want};
+use std::collections::BTreeSet;
 
-/// The number of a service in the graph: its place in the plan.
+/// The number of a service in the graph. It stays the same as long as the service is known.
 pub type Index = usize;
 
 /// What is to be done now.
@@ -26,16 +43,20 @@ pub type Index = usize;
 pub enum Step {
     /// Start it: have a supervisor, and tell it so.
     Launch(Index),
+    /// Have its supervisor stop it and start it again.
+    Restart(Index),
     /// Tell its supervisor to stop it.
     Stop(Index),
     /// Tell its supervisor that the machine goes down.
     Halt(Index),
     /// Its state was changed here: write the status, then tell whoever listens.
     Publish(Index),
+    /// It is in no plan any more, and is down: let go of everything that belongs to it.
+    Forget(Index),
 }
 
 /// Why a service is not started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Obstacle {
     /// None.
     None,
@@ -43,10 +64,23 @@ pub enum Obstacle {
     Waits(Index),
     /// It requires this one, which cannot be had.
     Requires(Index),
+    /// It conflicts with this one, which was wanted before it.
+    Conflicts(Index),
+}
+
+/// What was asked for as a whole, last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Nothing yet.
+    None,
+    /// Every service that starts by itself.
+    Everything,
+    /// This bundle.
+    Bundle(Index),
 }
 
 /// A service in the graph.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Node {
     /// What the plan says of it.
     pub entry: Entry,
@@ -56,27 +90,67 @@ pub struct Node {
     pub obstacle: Obstacle,
     /// Somebody asked for it, or for something that needs it.
     wanted: bool,
+    /// It is to be left down once it has ended.
+    once: bool,
     /// It has taken too long to become ready.
     overdue: bool,
     should_run: bool,
-    /// Told to stop, and not yet heard of again.
-    told_to_stop: bool,
+    /// Told to start or to stop, and not yet heard of since.
+    told: Option<Want>,
+    /// What its supervisor last said that it wants.
+    heard: Want,
     halted: bool,
+    /// It is to be started again, once that may be.
+    restart: bool,
+    /// Its supervisor has to be told again that it is wanted: now, or in another way.
+    hurry: bool,
+    /// It was not started with all the others, since it conflicts with this one.
+    barred: Option<Index>,
+    presence: Presence,
     requires: Vec<Index>,
     wants: Vec<Index>,
     /// What it is ordered after, which includes what it requires.
     after: Vec<Index>,
     /// What is ordered after it.
     followers: Vec<Index>,
+    /// What it cannot run with.
+    conflicts: Vec<Index>,
+    /// Its place in the order.
+    place: usize,
+}
+
+/// Whether a service is in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Presence {
+    Listed,
+    /// It was: it is stopped.
+    Leaving,
+    /// It has been stopped, and init lets go of what belongs to it.
+    Forgotten,
+    /// All that was its has been let go of.
+    Gone,
 }
 
 /// All services and their edges.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Graph {
     nodes: Vec<Node>,
     /// Every index, what is waited for before what waits.
     order: Vec<Index>,
+    goal: Goal,
     going_down: bool,
+    /// How many have to be drained before others may stop.
+    draining: usize,
+    /// The places of those of which it may have changed whether they should run.
+    undecided: BTreeSet<usize>,
+    /// The places of those for which there may be something to do.
+    pending: BTreeSet<usize>,
+}
+
+impl Default for Graph {
+    fn default() -> Graph {
+        Graph::new(Vec::new())
+    }
 }
 
 impl Graph {
@@ -84,72 +158,20 @@ impl Graph {
     /// would close a cycle: the compiler has reported both.
     #[must_use]
     pub fn new(entries: Vec<Entry>) -> Graph {
-        let find = |name: &String| entries.iter().position(|entry| entry.name == *name);
-        let all = |names: &[String]| -> Vec<Index> { names.iter().filter_map(find).collect() };
-        let edges: Vec<[Vec<Index>; 3]> = entries
-            .iter()
-            .map(|entry| {
-                // A bundle stands for its members: it is up when they are.
-                let mut requires = all(&entry.requires);
-                requires.extend(all(&entry.contents));
-                [requires, all(&entry.wants), all(&entry.after)]
-            })
-            .collect();
-        let nodes = entries
-            .into_iter()
-            .zip(edges)
-            .map(|(entry, [requires, wants, after])| {
-                let after = [requires.as_slice(), &after].concat();
-                Node::new(entry, requires, wants, after)
-            })
-            .collect();
-        let mut graph = Graph { nodes, order: Vec::new(), going_down: false };
-        graph.sort();
+        let mut graph = Graph {
+            nodes: entries.into_iter().map(Node::new).collect(),
+            order: Vec::new(),
+            goal: Goal::None,
+            going_down: false,
+            draining: 0,
+            undecided: BTreeSet::new(),
+            pending: BTreeSet::new(),
+        };
+        graph.connect();
         graph
     }
 
-    /// Orders the nodes and drops what is left in cycles from the edges of their members.
-    fn sort(&mut self) {
-        let mut placed = vec![false; self.nodes.len()];
-        loop {
-            let before = self.order.len();
-            for (index, node) in self.nodes.iter().enumerate() {
-                let ready = node.after.iter().all(|other| placed.get(*other) == Some(&true));
-                if ready && placed.get(index) == Some(&false) {
-                    self.order.push(index);
-                    if let Some(slot) = placed.get_mut(index) {
-                        *slot = true;
-                    }
-                }
-            }
-            if self.order.len() == self.nodes.len() {
-                break;
-            }
-            if self.order.len() == before {
-                // Only members of cycles and what follows them are left: cut at the first.
-                if let Some(first) = placed.iter().position(|done| !done)
-                    && let Some(node) = self.nodes.get_mut(first)
-                {
-                    let keep = |other: &Index| placed.get(*other) == Some(&true);
-                    node.after.retain(keep);
-                    node.requires.retain(keep);
-                }
-            }
-        }
-        let edges: Vec<(Index, Index)> = self
-            .nodes
-            .iter()
-            .enumerate()
-            .flat_map(|(index, node)| node.after.iter().map(move |other| (*other, index)))
-            .collect();
-        for (leader, follower) in edges {
-            if let Some(node) = self.nodes.get_mut(leader) {
-                node.followers.push(follower);
-            }
-        }
-    }
-
-    /// Every service in the order of the plan.
+    /// Every service by its index, those included that are in no plan any more.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -158,7 +180,14 @@ impl Graph {
     /// The service called `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Index> {
-        self.nodes.iter().position(|node| node.entry.name == name)
+        let known = |node: &Node| node.presence == Presence::Listed && node.entry.name == name;
+        self.nodes.iter().position(known)
+    }
+
+    /// The name of a service.
+    #[must_use]
+    pub fn name(&self, index: Index) -> &str {
+        self.nodes.get(index).map_or("?", |node| node.entry.name.as_str())
     }
 
     /// Whether the machine goes down.
@@ -167,86 +196,10 @@ impl Graph {
         self.going_down
     }
 
-    /// Wants a service, and what it requires and wants. What failed before is tried again.
-    pub fn start(&mut self, index: Index) {
-        if self.going_down {
-            return;
-        }
-        let first = index;
-        let mut pending = vec![index];
-        let mut seen = vec![false; self.nodes.len()];
-        while let Some(index) = pending.pop() {
-            let (Some(node), Some(seen)) = (self.nodes.get_mut(index), seen.get_mut(index)) else { continue };
-            if std::mem::replace(seen, true) {
-                continue;
-            }
-            node.wanted = true;
-            let ended = index == first && node.state == State::Done && node.entry.kind == Kind::Longrun;
-            if ended || matches!(node.state, State::Failed | State::Skipped) {
-                node.state = State::Down;
-                node.obstacle = Obstacle::None;
-            }
-            pending.extend(&node.requires);
-            pending.extend(&node.wants);
-        }
-    }
-
-    /// As [`Graph::start`], and a oneshot that is done is run again.
-    pub fn start_again(&mut self, index: Index) {
-        self.start(index);
-        if let Some(node) = self.nodes.get_mut(index).filter(|node| node.wanted && node.state == State::Done)
-        {
-            node.state = State::Down;
-        }
-    }
-
-    /// No longer wants a service. What requires it stops as well, and comes back with it.
-    pub fn stop(&mut self, index: Index) {
-        let members = match self.nodes.get_mut(index) {
-            Some(node) => {
-                node.wanted = false;
-                if node.entry.kind == Kind::Bundle { node.requires.clone() } else { Vec::new() }
-            }
-            None => return,
-        };
-        for member in members {
-            self.stop(member);
-        }
-    }
-
-    /// The machine goes down: nothing is wanted, and nothing will be.
-    pub fn shut_down(&mut self) {
-        self.going_down = true;
-    }
-
-    /// What the supervisor of a service says.
-    pub fn report(&mut self, index: Index, state: State, want: Want, overdue: bool) {
-        let going_down = self.going_down;
-        let Some(node) = self.nodes.get_mut(index) else { return };
-        node.state = state;
-        node.overdue = overdue;
-        node.obstacle = Obstacle::None;
-        let by_us = node.told_to_stop || going_down;
-        if !node.runs() {
-            node.told_to_stop = false;
-        }
-        // Somebody spoke to the supervisor past us.
-        let stops = matches!(state, State::Down | State::Stopping | State::Finishing);
-        match want {
-            Want::Down if !by_us && node.wanted && stops => self.stop(index),
-            Want::Up if !going_down && !node.wanted && !by_us => node.wanted = true,
-            Want::Up | Want::Down | Want::Once => {}
-        }
-    }
-
-    /// The next thing to do; none when everything is as it can be for now. A step that launches or stops a
-    /// service takes its effect for granted until a report says otherwise.
-    pub fn step(&mut self) -> Option<Step> {
-        self.decide();
-        let order = std::mem::take(&mut self.order);
-        let step = order.iter().find_map(|index| self.step_for(*index));
-        self.order = order;
-        step
+    /// What was asked for as a whole, last: the whole tree, or a bundle.
+    #[must_use]
+    pub fn goal(&self) -> Goal {
+        self.goal
     }
 
     /// Whether everything that is wanted has settled: what booting waits for. What dies again and again
@@ -268,173 +221,82 @@ impl Graph {
         self.nodes.get(index).is_some_and(|node| node.wanted && !self.going_down)
     }
 
+    /// Whether a service that is wanted shall be left down once it has ended.
+    #[must_use]
+    pub fn once(&self, index: Index) -> bool {
+        self.nodes.get(index).is_some_and(|node| node.once)
+    }
+
     /// Whether it runs and has been told to stop.
     #[must_use]
     pub fn stopping(&self, index: Index) -> bool {
-        self.nodes.get(index).is_some_and(|node| node.told_to_stop && node.runs())
+        self.nodes.get(index).is_some_and(|node| node.told == Some(Want::Down) && node.runs())
     }
 
-    /// Recomputes what should run, from what is waited for to what waits.
-    fn decide(&mut self) {
-        for place in 0..self.order.len() {
-            let Some(index) = self.order.get(place).copied() else { break };
-            let should = !self.going_down
-                && self.nodes.get(index).is_some_and(|node| {
-                    node.wanted && node.entry.problem.is_none() && self.broken_requirement(node).is_none()
-                });
-            if let Some(node) = self.nodes.get_mut(index) {
-                node.should_run = should;
-            }
-        }
+    /// Whether a service was taken out of the plan, and is still stopped or to be forgotten.
+    #[must_use]
+    pub fn leaving(&self, index: Index) -> bool {
+        self.nodes.get(index).is_some_and(Node::leaving)
     }
 
-    fn broken_requirement(&self, node: &Node) -> Option<Index> {
-        node.requires.iter().copied().find(|index| {
-            self.nodes.get(*index).is_some_and(|other| !other.should_run || other.state == State::Failed)
-        })
-    }
-
-    fn step_for(&mut self, index: Index) -> Option<Step> {
-        let node = self.nodes.get(index)?;
-        if node.entry.kind == Kind::Bundle {
-            return self.step_for_bundle(index);
-        }
-        if node.runs() {
-            return self.step_for_running(index);
-        }
-        if node.should_run {
-            return self.step_for_waiting(index);
-        }
-        let (state, obstacle) = if !node.wanted || self.going_down {
-            // Done and failed are what became of it, and stay visible until somebody stops it.
-            let keep = self.going_down && node.state.settled();
-            (if keep { node.state } else { State::Down }, Obstacle::None)
-        } else if node.entry.problem.is_some() {
-            (State::Invalid, Obstacle::None)
-        } else {
-            let broken = self.broken_requirement(node);
-            (State::Failed, broken.map_or(Obstacle::None, Obstacle::Requires))
-        };
-        self.put(index, state, obstacle)
-    }
-
-    fn step_for_waiting(&mut self, index: Index) -> Option<Step> {
-        let node = self.nodes.get(index)?;
-        let came_back = node.state == State::Failed && matches!(node.obstacle, Obstacle::Requires(_));
-        if !matches!(node.state, State::Down | State::Blocked) && !came_back {
-            return None;
-        }
-        if let Some(other) = self.waits_for(node) {
-            return self.put(index, State::Blocked, Obstacle::Waits(other));
-        }
-        let node = self.nodes.get_mut(index)?;
-        node.state = State::Starting;
-        node.obstacle = Obstacle::None;
-        Some(Step::Launch(index))
-    }
-
-    /// What this one still has to wait for.
-    fn waits_for(&self, node: &Node) -> Option<Index> {
-        let required = node
-            .requires
-            .iter()
-            .find(|index| self.nodes.get(**index).is_some_and(|other| !other.state.good()));
-        required
-            .or_else(|| {
-                node.after.iter().find(|index| {
-                    self.nodes.get(**index).is_some_and(|other| other.should_run && !other.passed())
-                })
-            })
-            .copied()
-    }
-
-    fn step_for_running(&mut self, index: Index) -> Option<Step> {
-        let node = self.nodes.get(index)?;
-        if node.should_run || !self.may_stop(node) {
-            return None;
-        }
-        let (told, halted, going_down) = (node.told_to_stop, node.halted, self.going_down);
-        let node = self.nodes.get_mut(index)?;
-        node.told_to_stop = true;
-        if going_down {
-            node.halted = true;
-            return (!halted).then_some(Step::Halt(index));
-        }
-        (!told).then_some(Step::Stop(index))
-    }
-
-    fn may_stop(&self, node: &Node) -> bool {
-        let draining = |other: &Node| self.going_down && other.entry.drains && other.runs();
-        if !draining(node) && self.nodes.iter().any(draining) {
-            return false;
-        }
-        // What drains goes first, even before what follows it and does not drain.
-        !node
-            .followers
-            .iter()
-            .filter_map(|index| self.nodes.get(*index))
-            .any(|other| other.runs() && !other.should_run && (draining(other) || !draining(node)))
-    }
-
-    /// A bundle has no process: it stands where its members do.
-    fn step_for_bundle(&mut self, index: Index) -> Option<Step> {
-        let node = self.nodes.get(index)?;
-        if node.entry.problem.is_some() && node.wanted {
-            return self.put(index, State::Invalid, Obstacle::None);
-        }
-        let first = |wrong: fn(&Node) -> bool| {
-            node.requires.iter().copied().find(|index| self.nodes.get(*index).is_some_and(wrong))
-        };
-        let (state, obstacle) = if !node.wanted || self.going_down {
-            (State::Down, Obstacle::None)
-        } else if let Some(failed) = first(|other| matches!(other.state, State::Failed | State::Invalid)) {
-            (State::Failed, Obstacle::Requires(failed))
-        } else if let Some(waiting) = first(|other| !other.state.good()) {
-            (State::Blocked, Obstacle::Waits(waiting))
-        } else {
-            (State::Done, Obstacle::None)
-        };
-        self.put(index, state, obstacle)
-    }
-
-    /// Sets a state that is decided here, and publishes it if it is another.
-    fn put(&mut self, index: Index, state: State, obstacle: Obstacle) -> Option<Step> {
-        let node = self.nodes.get_mut(index)?;
-        if (node.state, node.obstacle) == (state, obstacle) {
-            return None;
-        }
-        node.state = state;
-        node.obstacle = obstacle;
-        Some(Step::Publish(index))
+    /// Whether nothing is known of the service with this index any more.
+    #[must_use]
+    pub fn gone(&self, index: Index) -> bool {
+        self.nodes.get(index).is_none_or(|node| node.presence == Presence::Gone)
     }
 }
 
 impl Node {
-    fn new(entry: Entry, requires: Vec<Index>, wants: Vec<Index>, after: Vec<Index>) -> Node {
+    fn new(entry: Entry) -> Node {
         Node {
             entry,
             state: State::Down,
             obstacle: Obstacle::None,
             wanted: false,
+            once: false,
             overdue: false,
             should_run: false,
-            told_to_stop: false,
+            told: None,
+            heard: Want::Down,
             halted: false,
-            requires,
-            wants,
-            after,
+            restart: false,
+            hurry: false,
+            barred: None,
+            presence: Presence::Listed,
+            requires: Vec::new(),
+            wants: Vec::new(),
+            after: Vec::new(),
             followers: Vec::new(),
+            conflicts: Vec::new(),
+            place: 0,
         }
     }
 
-    /// Whether there is a process, or will be without anybody's doing.
-    fn runs(&self) -> bool {
-        match self.state {
-            State::Starting | State::Up | State::Stopping | State::Finishing | State::Backoff => true,
-            State::Down | State::Blocked | State::Done | State::Failed | State::Skipped | State::Invalid => {
-                false
-            }
-        }
+    /// Whether there is something to stop: a process, one that will be there without anybody's doing, or what
+    /// a oneshot has done and can undo.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        has_process(self.state) || (self.state == State::Done && self.entry.undo)
+    }
+
+    /// In which way it is wanted to run.
+    fn way(&self) -> Want {
+        if self.once { Want::Once } else { Want::Up }
+    }
+
+    fn leaving(&self) -> bool {
+        matches!(self.presence, Presence::Leaving | Presence::Forgotten)
+    }
+
+    /// Why it cannot be started at all. A definition that is found to be broken while the one before it runs
+    /// hurts nobody until that ends.
+    fn problem(&self) -> Option<&str> {
+        self.entry.problem.as_deref().filter(|_| !self.stands())
+    }
+
+    /// Whether others may count on it now.
+    fn stands(&self) -> bool {
+        self.runs() || self.state.good()
     }
 
     /// Whether what is ordered after it need wait no longer.
@@ -446,5 +308,13 @@ impl Node {
             State::Starting => self.overdue,
             State::Down | State::Blocked | State::Stopping | State::Finishing => false,
         }
+    }
+}
+
+/// Whether there is a process in this state, or will be without anybody's doing.
+fn has_process(state: State) -> bool {
+    match state {
+        State::Starting | State::Up | State::Stopping | State::Finishing | State::Backoff => true,
+        State::Down | State::Blocked | State::Done | State::Failed | State::Skipped | State::Invalid => false,
     }
 }

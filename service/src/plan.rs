@@ -29,6 +29,8 @@ pub struct Entry {
     pub autostart: bool,
     /// Whether it is drained, with a signal of its own, before anything else is stopped.
     pub drains: bool,
+    /// It is a oneshot with a command that undoes it: once done it has to be stopped like what runs.
+    pub undo: bool,
     /// Its standard output goes to the standard input of this service.
     pub output_to: Option<String>,
     /// Its standard input is a pipe that init holds.
@@ -56,6 +58,7 @@ impl Entry {
             contents: definition.contents.clone(),
             autostart: definition.autostart,
             drains: definition.stop.halt_signal.is_some(),
+            undo: definition.kind == Kind::Oneshot && !definition.down_command.is_empty(),
             output_to: definition.output_to.clone(),
             reads_pipe: definition.reads_pipe,
             digest: definition.digest(),
@@ -90,6 +93,7 @@ pub fn encode(entries: &[Entry]) -> String {
         out.lines("contents", &entry.contents);
         out.line("autostart", entry.autostart);
         out.line("drains", entry.drains);
+        out.line("undo", entry.undo);
         out.lines("output-to", &entry.output_to);
         out.line("reads-pipe", entry.reads_pipe);
         out.line("digest", entry.digest);
@@ -124,6 +128,7 @@ pub fn decode(text: &str) -> Option<Vec<Entry>> {
             "contents" => entry.contents.push(value),
             "autostart" => entry.autostart = value.parse().ok()?,
             "drains" => entry.drains = value.parse().ok()?,
+            "undo" => entry.undo = value.parse().ok()?,
             "output-to" => entry.output_to = Some(value),
             "reads-pipe" => entry.reads_pipe = value.parse().ok()?,
             "digest" => entry.digest = value.parse().ok()?,
@@ -146,6 +151,7 @@ mod tests {
         agent.requires = vec!["network".to_owned()];
         agent.after = vec!["clock".to_owned()];
         agent.drains = true;
+        agent.undo = true;
         agent.conflicts = vec!["other".to_owned()];
         agent.output_to = Some("logger".to_owned());
         let broken = Entry::broken("bad", "bad/service.toml:3:1: unknown key\n  colour".to_owned());

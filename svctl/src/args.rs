@@ -58,6 +58,8 @@ pub enum Verb {
     Check(Tree),
     /// Write the compiled form of a tree.
     Compile(Tree),
+    /// Write the compiled form of a tree to where init takes it over from.
+    Stage(Tree),
     /// Show how services are.
     Status {
         /// Of these; all if there are none.
@@ -79,6 +81,17 @@ pub enum Verb {
     Continue(Vec<String>),
     /// Have services reload.
     Reload(Vec<String>),
+    /// Have init read the tree of definitions again.
+    ReloadTree(Patience),
+    /// Want a bundle up, and nothing else.
+    Switch(String, Patience),
+    /// Show what these commands to init would do.
+    Plan {
+        /// The commands, as init understands them.
+        commands: Vec<String>,
+        /// For programs.
+        json: bool,
+    },
     /// Send services a signal.
     Kill(Vec<String>, Signal),
     /// Show logs.
@@ -122,6 +135,8 @@ const OPTIONS: &[(&str, Option<char>, bool)] = &[
     ("help", Some('h'), false),
     ("version", Some('V'), false),
     ("json", None, false),
+    ("plan", None, false),
+    ("stage", None, false),
     ("wait", None, false),
     ("no-wait", None, false),
     ("timeout", Some('t'), true),
@@ -285,6 +300,9 @@ fn verb(given: &Given) -> Result<Verb, Failure> {
 }
 
 fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
+    if given.has("plan") {
+        return planned(word, given);
+    }
     if let Some(power) = Power::parse(word) {
         none(given)?;
         return Ok(Verb::Power(power));
@@ -297,7 +315,7 @@ fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
         "compile" => {
             none(given)?;
             let tree = Tree { root: root(given)?, directory: given.path("services"), prober: prober(given)? };
-            Ok(Verb::Compile(tree))
+            Ok(if given.has("stage") { Verb::Stage(tree) } else { Verb::Compile(tree) })
         }
         "status" => Ok(Verb::Status { names: names(), json: given.has("json") }),
         "start" => Ok(Verb::Start(some(given)?, patience(given)?)),
@@ -306,7 +324,9 @@ fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
         "once" => Ok(Verb::Once(some(given)?, patience(given)?)),
         "pause" => Ok(Verb::Pause(some(given)?)),
         "continue" => Ok(Verb::Continue(some(given)?)),
+        "reload" if given.names.is_empty() => Ok(Verb::ReloadTree(patience(given)?)),
         "reload" => Ok(Verb::Reload(some(given)?)),
+        "switch" => Ok(Verb::Switch(only(given)?, patience(given)?)),
         "kill" => kill(given),
         "logs" => {
             let lines = given.text("lines")?.map(|text| {
@@ -321,6 +341,31 @@ fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
         "why" => Ok(Verb::Why(some(given)?)),
         "events" => Ok(Verb::Events { names: names(), json: given.has("json") }),
         _ => probe(given),
+    }
+}
+
+/// What a command to init would do, instead of doing it.
+fn planned(word: &str, given: &Given) -> Result<Verb, Failure> {
+    let commands = match word {
+        "start" | "stop" | "restart" => {
+            some(given)?.into_iter().map(|name| format!("{word} {name}")).collect()
+        }
+        "switch" => vec![format!("switch {}", only(given)?)],
+        "reload" if !given.names.is_empty() => {
+            return Err(Failure::usage("--plan is for a reload of the whole tree, without names"));
+        }
+        _ => {
+            none(given)?;
+            vec![word.to_owned()]
+        }
+    };
+    Ok(Verb::Plan { commands, json: given.has("json") })
+}
+
+fn only(given: &Given) -> Result<String, Failure> {
+    match given.names.as_slice() {
+        [name] => Ok(name.clone()),
+        _ => Err(Failure::usage("which bundle? give one name")),
     }
 }
 

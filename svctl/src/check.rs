@@ -26,17 +26,18 @@ pub fn check(options: &Options) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Writes the compiled form of a tree below `run`; mistakes go to standard error and hurt one service each.
+/// Writes the compiled form of a tree below `run`, or to where init takes it over from; mistakes go to standard error
+/// and hurt one service each.
 ///
 /// # Errors
 /// If the tree cannot be listed, or something cannot be written.
-pub fn write(options: &Options, run: &Path) -> Result<Exit, Failure> {
+pub fn write(options: &Options, run: &Path, stage: bool) -> Result<Exit, Failure> {
     let compiled = read(options)?;
     for diagnostic in compiled.diagnostics() {
         output::complain(&diagnostic.to_string());
     }
-    compiled
-        .write(run)
+    let written = if stage { compiled.stage(run) } else { compiled.write(run) };
+    written
         .map_err(|(path, error)| Failure::system(&format!("unable to write {}", path.display()), &error))?;
     Ok(Exit::Ok)
 }

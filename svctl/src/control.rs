@@ -4,6 +4,7 @@ mod client;
 mod direct;
 mod follow;
 mod init;
+mod transaction;
 
 use crate::args::{Patience, Places};
 use crate::exit::{Exit, Failure};
@@ -15,6 +16,7 @@ use service::wire::Command;
 use std::thread;
 
 pub use client::{Connection, Line};
+pub use transaction::{plan, reload, switch};
 
 /// How many log lines a failure is shown with.
 const LOG_LINES: usize = 5;

@@ -17,10 +17,12 @@ pub struct Help {
     pub details: &'static str,
 }
 
-const WAITING: &[&str] = &["wait", "no-wait", "timeout"];
+const WAITING: &[&str] = &["wait", "no-wait", "timeout", "plan", "json"];
 const WAITING_TEXT: &str = "
   --no-wait            return as soon as the request is taken
-  -t, --timeout TIME   wait no longer than this (5m), then exit 99";
+  -t, --timeout TIME   wait no longer than this (5m), then exit 99
+  --plan               show what would be started and stopped, in order, and do nothing
+  --json               with --plan, an array of objects, for programs";
 
 /// Every verb.
 pub const VERBS: &[Help] = &[
@@ -80,10 +82,24 @@ A bundle stands for its members.
     },
     Help {
         name: "reload",
-        usage: "NAME…",
-        summary: "have services read their configuration again",
-        options: &[],
-        details: "Sends the reload signal of the definition (HUP).",
+        usage: "[NAME…]",
+        summary: "have services read their configuration again; without names, init its definitions",
+        options: WAITING,
+        details: "With names: sends the reload signal of the definition (HUP), or runs its reload command.
+Without: the tree of definitions is compiled again, and what differs is applied: services that are new
+start if a boot would start them, services that are gone are stopped and forgotten, a service whose process
+would be another is restarted, and nothing else is touched. If the tree cannot be compiled nothing changes.
+  --no-wait            return as soon as it is applied
+  -t, --timeout TIME   wait no longer than this (5m) for what it starts and stops, then exit 99
+  --plan               show what would be done, in order, and do nothing
+  --json               with --plan, an array of objects, for programs",
+    },
+    Help {
+        name: "switch",
+        usage: "BUNDLE [--no-wait] [-t TIME]",
+        summary: "start a bundle and what it needs, and stop everything else",
+        options: WAITING,
+        details: WAITING_TEXT,
     },
     Help {
         name: "kill",
@@ -146,10 +162,11 @@ A bundle stands for its members.
         name: "compile",
         usage: "[--root DIR | --no-programs] [--prober PATH]",
         summary: "write the compiled definitions and the plan below the run directory",
-        options: &["root", "no-programs", "prober"],
+        options: &["root", "no-programs", "prober", "stage"],
         details: "This is what init runs. A broken definition is reported, and hurts one service.
 
-  --prober PATH        the program that probes ports and pages for readiness (this one)",
+  --prober PATH        the program that probes ports and pages for readiness (this one)
+  --stage              write what differs to where init takes it over from, as for svctl reload",
     },
     Help {
         name: "probe",
@@ -166,21 +183,21 @@ A bundle stands for its members.
         name: "poweroff",
         usage: "",
         summary: "stop every service and switch the machine off",
-        options: &[],
+        options: &["plan", "json"],
         details: POWER,
     },
     Help {
         name: "reboot",
         usage: "",
         summary: "stop every service and boot anew",
-        options: &[],
+        options: &["plan", "json"],
         details: POWER,
     },
     Help {
         name: "halt",
         usage: "",
         summary: "stop every service and the processor",
-        options: &[],
+        options: &["plan", "json"],
         details: POWER,
     },
     Help { name: "help", usage: "[VERB]", summary: "explain a verb", options: &[], details: "" },

@@ -1,7 +1,6 @@
 //! `svctl`: operates services, and checks and compiles their definitions.
 
-use service::wire::Command;
-use std::collections::BTreeSet;
+use service::wire::{Command, Planned};
 use std::process::ExitCode;
 use svctl::args::{self, Places, Tree, Verb};
 use svctl::compile::Options;
@@ -34,7 +33,8 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
             Ok(Exit::Ok)
         }
         Verb::Check(tree) => check::check(&options(places, tree)),
-        Verb::Compile(tree) => check::write(&options(places, tree), &places.run),
+        Verb::Compile(tree) => check::write(&options(places, tree), &places.run, false),
+        Verb::Stage(tree) => check::write(&options(places, tree), &places.run, true),
         Verb::Status { names, json } => status::run(places, &names, json),
         Verb::Start(names, patience) => control::ask(places, Wish::Start, &names, patience),
         Verb::Stop(names, patience) => control::ask(places, Wish::Stop, &names, patience),
@@ -42,6 +42,15 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
         Verb::Once(names, patience) => control::ask(places, Wish::Once, &names, patience),
         Verb::Pause(names) => control::tell(places, &names, Command::Pause),
         Verb::Continue(names) => control::tell(places, &names, Command::Continue),
+        Verb::ReloadTree(patience) => control::reload(places, patience),
+        Verb::Switch(name, patience) => control::switch(places, &name, patience),
+        Verb::Plan { commands, json } => {
+            let planned = commands.iter().filter_map(|command| Planned::parse(command)).collect::<Vec<_>>();
+            if planned.len() < commands.len() {
+                return Err(Failure::usage("a name that no service can have"));
+            }
+            control::plan(places, &planned, json)
+        }
         Verb::Reload(names) => control::tell(places, &names, Command::Reload),
         Verb::Kill(names, signal) => control::tell(places, &names, Command::Kill(signal)),
         Verb::Logs { names, follow, lines } => logs::run(places, &names, follow, lines),
@@ -61,8 +70,6 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
 fn options(places: &Places, tree: Tree) -> Options {
     Options {
         services: tree.directory.unwrap_or_else(|| places.services.clone()),
-        overrides: None,
-        instances: BTreeSet::new(),
         root: tree.root,
         prober: tree.prober.unwrap_or_else(check::own_path),
     }

@@ -99,6 +99,12 @@ impl Logger {
         found.map(|(_, entry)| entry.log.limit(size, keep)).is_some()
     }
 
+    /// Writes what the pipe of a service holds, and forgets the service; whether it was known.
+    pub fn forget_service(&mut self, name: &str) -> bool {
+        let found = self.find(name).map(|(key, _)| key);
+        found.map(|key| self.forget(key)).is_some()
+    }
+
     /// Whether there is nothing to log: every pipe has ended, or none ever came.
     #[must_use]
     pub fn is_empty(&self) -> bool {

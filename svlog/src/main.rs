@@ -130,7 +130,11 @@ fn obey(logger: &mut Logger, channel: &OwnedFd, logs: &Path) -> Order {
                     say(&format_args!("warning: {}", unable(&format!("keep the log of {name}"), &error)));
                 }
             }
-            (Some(LogCommand::Keep { .. } | LogCommand::Forget(_)) | None, _) => {
+            // One that has no log is forgotten already.
+            (Some(LogCommand::Forget(name)), _) => {
+                logger.forget_service(name);
+            }
+            (Some(LogCommand::Keep { .. }) | None, _) => {
                 say(&format_args!("warning: unable to obey {line:?}: it is no order (ignoring it)"));
             }
         }

@@ -63,6 +63,7 @@ impl Clients {
         };
         self.served += 1;
         connection.served = self.served;
+        connection.identity = self.served;
         let Some(slot) = self.slots.get_mut(index) else { return };
         if let Some(before) = slot.take() {
             before.send(TOO_MANY);
@@ -125,6 +126,12 @@ impl Clients {
             *slot = None;
         }
         lines
+    }
+
+    /// What tells the client with this token from those that had the token before it, or will.
+    #[must_use]
+    pub fn identity(&self, token: u64) -> Option<u64> {
+        Some(self.connection(token)?.identity)
     }
 
     /// Who is at the other end.

@@ -17,6 +17,8 @@ pub struct Connection {
     pub peer: Option<Peer>,
     /// When it was served last: a number that grows.
     pub(crate) served: u64,
+    /// Tells it from every other connection of the same listener.
+    pub(crate) identity: u64,
 }
 
 impl Connection {
@@ -24,7 +26,7 @@ impl Connection {
     #[must_use]
     pub fn new(socket: OwnedFd) -> Connection {
         let peer = socket::peer(&socket).ok();
-        Connection { socket, buffer: [0; LINE_MAX], used: 0, subscribed: false, peer, served: 0 }
+        Connection { socket, buffer: [0; LINE_MAX], used: 0, subscribed: false, peer, served: 0, identity: 0 }
     }
 
     /// Reads what has come. False when the client has gone, or sends a line without end, of which it is told.

@@ -8,6 +8,28 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// Where a tree is compiled to that init is to take over later, as a whole.
+pub(super) fn stage(compiled: &Compiled, run: &Path) -> Result<(), (PathBuf, io::Error)> {
+    let stage = run.join("init/next");
+    match fs::remove_dir_all(&stage) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((stage, error)),
+        Ok(()) | Err(_) => {}
+    }
+    make(&stage.join("definitions"))?;
+    for service in &compiled.services {
+        if service.invalid || service.definition.kind == Kind::Bundle {
+            continue;
+        }
+        let (name, text) = (&service.definition.name, service.definition.encode());
+        let current = run.join("service").join(name).join("definition");
+        // What is the same need not be taken over.
+        if !fs::read(current).is_ok_and(|old| old == text.as_bytes()) {
+            replace(&stage.join("definitions").join(name), &text)?;
+        }
+    }
+    replace(&stage.join("plan"), &plan::encode(&compiled.plan()))
+}
+
 pub(super) fn write(compiled: &Compiled, run: &Path) -> Result<(), (PathBuf, io::Error)> {
     make(&run.join("service"))?;
     for service in &compiled.services {

@@ -1,7 +1,6 @@
 //! Reading TOML values as what they should be, with every mistake noted and none of them fatal.
 
-use super::diagnostic::{Diagnostic, Location, Severity};
-use super::sources::Sources;
+use super::diagnostic::{Diagnostic, Lines, Place, Severity};
 use super::units;
 use crate::suggest::nearest;
 use service::Signal;
@@ -20,39 +19,34 @@ pub(super) struct Item<'a> {
     pub(super) value: Value<'a>,
 }
 
-/// Longer than this is never, and `never` says so.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-
-/// Collects the mistakes of the files that make up one definition.
+/// Collects the mistakes of one file.
 pub(super) struct Reader<'a> {
-    sources: &'a Sources,
-    /// Mistakes in here are not reported: what stands there has been misread.
-    misread: Vec<Range<usize>>,
+    path: &'a str,
+    lines: Lines<'a>,
+    /// Mistakes at this offset and beyond are not reported: what stands there has been misread.
+    end: usize,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(sources: &'a Sources) -> Reader<'a> {
-        Reader { sources, misread: Vec::new(), diagnostics: Vec::new() }
+    pub(super) fn new(path: &'a str, text: &'a str) -> Reader<'a> {
+        Reader { path, lines: Lines::new(text), end: usize::MAX, diagnostics: Vec::new() }
     }
 
-    pub(super) fn location(&self, span: &Range<usize>) -> Location {
-        self.sources.location(span.start)
+    pub(super) fn place(&self, span: &Range<usize>) -> Place {
+        self.lines.place(span.start)
     }
 
-    /// Notes a mistake in the form of a file: nothing from there to its end can be relied upon.
-    pub(super) fn syntax(&mut self, span: &Range<usize>, message: &str) {
-        self.push(Severity::Error, span, message, None);
-        self.misread.push(span.start..self.sources.end(span.start));
+    /// Notes a mistake in the form of the file: nothing from there on can be relied upon.
+    pub(super) fn syntax(&mut self, span: Option<Range<usize>>, message: &str) {
+        let span = span.unwrap_or(0..0);
+        self.push(Severity::Error, &span, message, None);
+        self.end = self.end.min(span.start);
     }
 
-    /// Whether the files' form is right, so that what is absent is really absent.
+    /// Whether the file's form is right, so that what is absent is really absent.
     pub(super) fn is_whole(&self) -> bool {
-        self.misread.is_empty()
-    }
-
-    fn reliable(&self, span: &Range<usize>) -> bool {
-        !self.misread.iter().any(|range| range.contains(&span.start))
+        self.end == usize::MAX
     }
 
     pub(super) fn error(&mut self, span: &Range<usize>, message: impl Into<String>) {
@@ -65,20 +59,20 @@ impl<'a> Reader<'a> {
         message: impl Into<String>,
         suggestion: Option<&str>,
     ) {
-        if self.reliable(span) {
+        if span.start < self.end {
             self.push(Severity::Error, span, &message.into(), suggestion);
         }
     }
 
     pub(super) fn warning(&mut self, span: &Range<usize>, message: impl Into<String>) {
-        if self.reliable(span) {
+        if span.start < self.end {
             self.push(Severity::Warning, span, &message.into(), None);
         }
     }
 
     fn push(&mut self, severity: Severity, span: &Range<usize>, message: &str, suggestion: Option<&str>) {
-        let at = self.location(span);
-        self.diagnostics.push(Diagnostic::new(&at, severity, message, suggestion));
+        let place = Some(self.place(span));
+        self.diagnostics.push(Diagnostic::new(self.path, place, severity, message, suggestion));
     }
 
     /// A key that nothing is known of, in the section called `section` (empty at the top).
@@ -212,31 +206,7 @@ impl<'a> Reader<'a> {
                 return None;
             }
         };
-        match units::duration(text) {
-            Ok(duration) if duration > LONGEST => self.error(&value.span(), "longer than a year"),
-            Ok(duration) => return Some(duration),
-            Err(message) => self.error(&value.span(), message),
-        }
-        None
-    }
-
-    /// A duration that `0s` and `never` take away: for ever.
-    pub(super) fn limit(&mut self, value: Value<'_>) -> Option<Option<Duration>> {
-        if value.get_ref().as_str() == Some("never") {
-            return Some(None);
-        }
-        self.duration(value).map(|limit| Some(limit).filter(|limit| !limit.is_zero()))
-    }
-
-    /// A duration that must be at least `shortest`.
-    pub(super) fn period(&mut self, value: Value<'_>, shortest: Duration) -> Option<Duration> {
-        let period = self.duration(value)?;
-        if period < shortest {
-            let shortest = shortest.as_millis();
-            self.error(&value.span(), format!("expected a duration of at least {shortest}ms"));
-            return None;
-        }
-        Some(period)
+        units::duration(text).map_err(|message| self.error(&value.span(), message)).ok()
     }
 
     pub(super) fn size(&mut self, value: Value<'_>) -> Option<u64> {

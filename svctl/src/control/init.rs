@@ -157,7 +157,7 @@ pub(super) fn tell(places: &Places, name: &str, command: Command) -> Result<Outc
     }
 }
 
-fn open(places: &Places) -> Result<Connection, Failure> {
+pub(super) fn open(places: &Places) -> Result<Connection, Failure> {
     let path = places.run.join("init/control");
     let nobody = || {
         Failure::new(

@@ -1,0 +1,185 @@
+//! Reading the tree of definitions again. A child compiles it into a place of its own, of which nothing that runs
+//! reads anything; when that is whole, what differs is put into its place and applied, all in one go.
+//!
+//! If init ends in between, the next reload finds the same differences again: the plan is replaced last.
+
+use crate::message::reason;
+use crate::runtime::Init;
+use crate::services::Service;
+use service::WaitStatus;
+use service::graph::{Changes, PlannedStep};
+use service::plan::{self, Entry};
+use service::wire::Command;
+use std::collections::BTreeSet;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// Who waits for which compilation.
+#[derive(Default)]
+pub(crate) struct Reloading {
+    /// For the one that is under way.
+    waiting: Vec<Client>,
+    /// For the one after it: theirs may be a change that this one has not seen.
+    queued: Vec<Client>,
+}
+
+/// A client that has asked for a reload.
+struct Client {
+    token: u64,
+    identity: u64,
+    /// Only to be told what it would do.
+    plan: bool,
+    by: String,
+}
+
+/// Reads a compiled plan.
+pub(crate) fn read_plan(file: &Path) -> Result<Vec<Entry>, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| reason(&error))?;
+    plan::decode(&text).ok_or_else(|| "it was written by another version".to_owned())
+}
+
+impl Init {
+    /// Takes the wish of a client for a reload, or for the plan of one; it is answered when that is done.
+    pub(crate) fn ask_reload(&mut self, token: u64, plan: bool, by: &str) {
+        let Some(identity) = self.clients.identity(token) else { return };
+        let client = Client { token, identity, plan, by: by.to_owned() };
+        if self.compiler.is_some() {
+            return self.reloading.queued.push(client);
+        }
+        self.reloading.waiting.push(client);
+        self.compile_again();
+    }
+
+    /// Whether the compiler runs, or ran, for clients.
+    pub(crate) fn reloads(&self) -> bool {
+        !self.reloading.waiting.is_empty()
+    }
+
+    fn staged(&self, name: &str) -> PathBuf {
+        self.options.run.join("init/next").join(name)
+    }
+
+    fn compile_again(&mut self) {
+        let _ = std::fs::remove_file(self.staged("plan"));
+        if let Err(problem) = self.spawn_compiler(&["--stage"]) {
+            self.end_reload(&Err(format!("unable to compile the definitions: {problem}")));
+        }
+    }
+
+    /// The compiler has ended: the new plan is there, or nothing changes.
+    pub(crate) fn compiled_again(&mut self, status: WaitStatus) {
+        let file = self.staged("plan");
+        let outcome = match read_plan(&file) {
+            _ if self.graph.going_down() => Err("the machine is going down".to_owned()),
+            Ok(entries) => Ok(self.take_plan(entries)),
+            Err(problem) => Err(format!(
+                "unable to read {}: {problem} (the compiler ended with {status}; nothing has changed)",
+                file.display()
+            )),
+        };
+        self.end_reload(&outcome);
+        self.next_reload();
+    }
+
+    /// Begins the reload that was asked for while the definitions were compiled.
+    pub(crate) fn next_reload(&mut self) {
+        if !self.reloading.queued.is_empty() {
+            self.reloading.waiting = std::mem::take(&mut self.reloading.queued);
+            self.compile_again();
+        }
+    }
+
+    /// Answers everybody who has waited for this one.
+    fn end_reload(&mut self, outcome: &Result<Vec<PlannedStep>, String>) {
+        if let Err(problem) = outcome {
+            self.messages.error(&format!("reload: {problem}"));
+        }
+        let answer = match outcome {
+            Ok(steps) => steps.iter().map(|step| format!("{step}\n")).chain(["ok\n".to_owned()]).collect(),
+            Err(problem) => format!("error {problem}\n"),
+        };
+        for client in std::mem::take(&mut self.reloading.waiting) {
+            if self.clients.identity(client.token) == Some(client.identity) {
+                self.clients.answer(client.token, &answer);
+            }
+        }
+    }
+
+    /// Finds out what the new plan does, and does it if anybody has asked for more than that.
+    fn take_plan(&mut self, entries: Vec<Entry>) -> Vec<PlannedStep> {
+        let steps = self.graph.plan_update(entries.clone());
+        let askers = self.reloading.waiting.iter().filter(|client| !client.plan);
+        let askers: Vec<&str> = askers.map(|client| client.by.as_str()).collect();
+        if !askers.is_empty() {
+            let count = steps.len();
+            self.messages.notice(&format!("reload: asked for by {} ({count} steps)", askers.join(", ")));
+            let renewed = self.unstage();
+            if !self.planned {
+                // The boot has come to nothing so far.
+                self.begin_with(entries);
+                return steps;
+            }
+            let changes = self.graph.update(entries);
+            self.read_settings();
+            self.apply(&changes, &renewed);
+        }
+        steps
+    }
+
+    /// Puts every definition that differs into its place, then the settings and the plan. Returns whose they are.
+    fn unstage(&mut self) -> BTreeSet<String> {
+        let mut renewed = BTreeSet::new();
+        let directory = self.staged("definitions");
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let place = self.options.run.join("service").join(&name);
+            let moved = std::fs::create_dir_all(&place)
+                .and_then(|()| std::fs::rename(entry.path(), place.join("definition")));
+            self.note_failure(moved, &place.join("definition"));
+            renewed.insert(name);
+        }
+        for name in ["settings", "plan"] {
+            let place = self.options.run.join("init").join(name);
+            let moved = std::fs::rename(self.staged(name), &place);
+            if !moved.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                self.note_failure(moved, &place);
+            }
+        }
+        renewed
+    }
+
+    fn note_failure(&mut self, result: io::Result<()>, place: &Path) {
+        if let Err(error) = result {
+            let (place, reason) = (place.display(), reason(&error));
+            self.messages.error(&format!("unable to replace {place}: {reason} (going on without)"));
+        }
+    }
+
+    /// Has what is new, and what is different, looked after by it. What has to be started, stopped and restarted the
+    /// graph knows.
+    fn apply(&mut self, changes: &Changes, renewed: &BTreeSet<String>) {
+        if let Some(last) = changes.added.iter().max() {
+            let count = self.services.len().max(last + 1);
+            self.services.resize_with(count, Service::default);
+        }
+        for index in changes.added.iter().chain(&changes.changed).copied() {
+            if self.services.get(index).is_some_and(|service| service.log.is_none()) {
+                let service = self.new_service(index);
+                if let Some(place) = self.services.get_mut(index) {
+                    place.log = service.log;
+                }
+            }
+            self.owe_log(index);
+            let supervised = self.services.get(index).is_some_and(Service::has_supervisor);
+            if supervised && renewed.contains(self.graph.name(index)) {
+                self.tell(index, Command::Reexec);
+            }
+        }
+        for index in changes.broken.iter().copied() {
+            let problem = self.graph.nodes().get(index).and_then(|node| node.entry.problem.clone());
+            let (name, problem) = (self.graph.name(index).to_owned(), problem.unwrap_or_default());
+            let problem = problem.replace('\n', "; ");
+            self.messages.warning(&format!("{name}: {problem} (going on with the definition before it)"));
+        }
+    }
+}

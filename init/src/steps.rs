@@ -1,0 +1,112 @@
+//! Carrying out what the graph says.
+
+use crate::runtime::Init;
+use crate::services::Service;
+use service::graph::{Index, Request, Step};
+use service::status::{State, Want};
+use service::wire::{Command, InitCommand, Planned};
+
+impl Init {
+    /// Does one thing that the graph has to have done now.
+    pub(crate) fn perform_step(&mut self, step: Step) {
+        match step {
+            Step::Launch(index) => self.launch(index),
+            Step::Restart(index) => self.tell(index, Command::Restart),
+            Step::Stop(index) => self.tell(index, Command::Stop),
+            Step::Halt(index) => self.tell(index, Command::Halt),
+            Step::Publish(index) => self.publish(index),
+            Step::Forget(index) => self.let_go(index),
+        }
+    }
+
+    /// What is told to a service that has no supervisor.
+    pub(crate) fn tell_nobody(&mut self, index: Index, command: Command) {
+        let Some(service) = self.services.get_mut(index) else { return };
+        let runs = self.graph.nodes().get(index).is_some_and(service::graph::Node::runs);
+        match command {
+            // The next supervisor is told.
+            Command::Restart => service.restart = true,
+            Command::Stop | Command::Halt if service.restart_at.is_some() && service.may_live() => {}
+            // What a oneshot has done is undone by a supervisor of its own.
+            Command::Stop | Command::Halt if runs && service.has_ended() => self.start_supervisor(index),
+            Command::Stop | Command::Halt => {
+                // It cannot be running then: what it is told is what it is.
+                service.restart_at = None;
+                self.graph.report(index, State::Down, Want::Down, false);
+            }
+            Command::Start
+            | Command::Once
+            | Command::Reload
+            | Command::Kill(_)
+            | Command::Pause
+            | Command::Continue
+            | Command::Exit
+            | Command::Reexec
+            | Command::Status
+            | Command::Events
+            | Command::Died(..) => {}
+        }
+    }
+
+    /// Whether a service that came to an end by itself has a supervisor which has to be told that it is not wanted
+    /// any more, and writes its status.
+    pub(crate) fn rests(&mut self, index: Index, state: State) -> bool {
+        let heard = self.services.get(index).filter(|service| service.has_supervisor());
+        let heard = heard.and_then(|service| service.want).is_some_and(|want| want != Want::Down);
+        let rests = heard && state == State::Down;
+        if rests {
+            self.tell(index, Command::Stop);
+        }
+        rests
+    }
+
+    /// A service that is in no plan any more is down.
+    fn let_go(&mut self, index: Index) {
+        if self.services.get(index).is_some_and(Service::has_supervisor) {
+            self.tell(index, Command::Exit);
+        } else {
+            self.forget_if_left(index);
+        }
+    }
+
+    /// Lets go of everything that belongs to a service which has left, once it has no supervisor any more.
+    pub(crate) fn forget_if_left(&mut self, index: Index) {
+        let Some(service) = self.services.get_mut(index).filter(|_| self.graph.leaving(index)) else {
+            return;
+        };
+        let down = self.graph.nodes().get(index).is_some_and(|node| node.state == State::Down);
+        if service.has_supervisor() || service.needs_supervisor() || !down {
+            return;
+        }
+        *service = Service::default();
+        let name = self.graph.name(index).to_owned();
+        self.graph.forgotten(index);
+        // On a filesystem in memory: nothing is waited for.
+        let _ = std::fs::remove_dir_all(self.options.run.join("service").join(&name));
+        self.messages.info(&format!("{name}: forgotten, since it has no definition any more"));
+        self.forget_log(name);
+    }
+
+    /// What a command asks of the services together, if it does.
+    pub(crate) fn request(command: InitCommand<'_>, index: Option<Index>) -> Option<Request> {
+        Some(match command {
+            InitCommand::Start(_) | InitCommand::Plan(Planned::Start(_)) => Request::Start(index?),
+            InitCommand::Once(_) => Request::Once(index?),
+            InitCommand::Stop(_) | InitCommand::Plan(Planned::Stop(_)) => Request::Stop(index?),
+            InitCommand::Restart(_) | InitCommand::Plan(Planned::Restart(_)) => Request::Restart(index?),
+            InitCommand::Switch(_) | InitCommand::Plan(Planned::Switch(_)) => Request::Switch(index?),
+            InitCommand::Plan(Planned::PowerOff) => Request::PowerOff,
+            InitCommand::Plan(Planned::Reload)
+            | InitCommand::ReloadService(_)
+            | InitCommand::Kill(..)
+            | InitCommand::Pause(_)
+            | InitCommand::Continue(_)
+            | InitCommand::Reload
+            | InitCommand::Reexec
+            | InitCommand::ReexecService(_)
+            | InitCommand::Power(_)
+            | InitCommand::Events
+            | InitCommand::Fault(_) => return None,
+        })
+    }
+}
