@@ -1,36 +1,52 @@
 //! From a tree of service directories to what init and the supervisors read.
 //!
-//! Every service directory is read by itself (`directory`), its `service.toml` key by key with all mistakes
-//! noted (`reader`, `keys`), its programs are looked for (`program`); then the names are joined to a graph
-//! (`graph`), cycles are named (`cycle`), and the result is written (`output`). A mistake makes one service
-//! invalid and leaves the others as they are.
+//! Every service directory is read by itself (`directory`): what the files of s6, s6-rc and runit say
+//! (`foreign`), and over it `service.toml` with what is dropped in (`sources`, `merge`), key by key with all
+//! mistakes noted (`reader`, `keys`). Its programs are looked for (`program`), templates become instances
+//! (`instances`). Then the names are joined to a graph (`graph`), cycles are named (`cycle`), pipes linked
+//! (`pipes`), and the result is written (`output`). A mistake makes one service invalid and leaves the others
+//! as they are.
 
+mod contradictions;
 mod cycle;
 mod diagnostic;
 mod directory;
+mod foreign;
 mod graph;
+mod instances;
 mod keys;
+mod keys_environment;
+mod keys_life;
 mod keys_ready;
+mod keys_watch;
+mod merge;
 mod output;
+mod pipes;
 mod program;
 mod reader;
+mod sources;
 #[cfg(test)]
 mod tests;
 pub mod units;
 
-pub use diagnostic::{Diagnostic, Lines, Place, Severity};
+pub use diagnostic::{Diagnostic, Lines, Location, Place, Severity};
 pub use directory::read_toml;
 
 use service::Definition;
 use service::plan::Entry;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// What to compile, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The tree of service directories.
     pub services: PathBuf,
+    /// A second tree of the same form, of which only what is dropped in (`NAME/service.d`) is read.
+    pub overrides: Option<PathBuf>,
+    /// Instances of templates that were asked for by name.
+    pub instances: BTreeSet<String>,
     /// Where the machine's programs are looked for; none for no look.
     pub root: Option<PathBuf>,
     /// The program that probes ports and web pages: this one, as the machine will see it.
@@ -47,7 +63,9 @@ pub struct Service {
     /// The file or directory that mistakes are reported against.
     pub path: String,
     /// Where its program is named.
-    pub program: Option<Place>,
+    pub program: Option<Location>,
+    /// Whether it stands for a pipeline, whose members are not known before all services are.
+    pub pipeline: bool,
     /// What is wrong with it.
     pub diagnostics: Vec<Diagnostic>,
     /// Whether it cannot be used.
@@ -65,8 +83,14 @@ pub enum EdgeKind {
     After,
     /// Waits.
     Before,
+    /// Cannot run at the same time.
+    Conflicts,
     /// A member of a bundle.
     Contains,
+    /// Reads what this writes.
+    WritesTo,
+    /// Writes what this reads.
+    ReadsFrom,
 }
 
 impl EdgeKind {
@@ -78,7 +102,10 @@ impl EdgeKind {
             EdgeKind::Wants => "wants",
             EdgeKind::After => "after",
             EdgeKind::Before => "before",
+            EdgeKind::Conflicts => "conflicts",
             EdgeKind::Contains => "contents",
+            EdgeKind::WritesTo => "[log] to",
+            EdgeKind::ReadsFrom => "consumer-for",
         }
     }
 }
@@ -91,7 +118,7 @@ pub struct Edge {
     /// The name.
     pub to: String,
     /// Where it stands.
-    pub place: Place,
+    pub at: Location,
 }
 
 /// A whole tree.
@@ -104,8 +131,29 @@ pub struct Compiled {
 }
 
 impl Service {
-    fn note(&mut self, severity: Severity, place: Option<Place>, message: &str, suggestion: Option<&str>) {
-        self.diagnostics.push(Diagnostic::new(&self.path, place, severity, message, suggestion));
+    /// A service of which nothing is known yet but where it stands.
+    fn new(definition: Definition, path: &str) -> Service {
+        Service {
+            definition,
+            edges: Vec::new(),
+            path: path.to_owned(),
+            program: None,
+            pipeline: false,
+            diagnostics: Vec::new(),
+            invalid: false,
+        }
+    }
+
+    /// Notes what is wrong; without a location, with the service as a whole.
+    fn note(&mut self, severity: Severity, at: Option<&Location>, message: &str, suggestion: Option<&str>) {
+        let whole = Location::whole(&self.path);
+        self.diagnostics.push(Diagnostic::new(at.unwrap_or(&whole), severity, message, suggestion));
+        self.invalid |= severity == Severity::Error;
+    }
+
+    /// Notes a mistake that leaves the service as usable as it is.
+    fn complain(&mut self, at: &Location, message: &str, suggestion: Option<&str>) {
+        self.diagnostics.push(Diagnostic::new(at, Severity::Error, message, suggestion));
     }
 
     /// What init is told.
@@ -134,7 +182,10 @@ impl Compiled {
         for service in &self.services {
             all.extend(&service.diagnostics);
         }
-        all.sort_by(|a, b| (&a.path, a.place).cmp(&(&b.path, b.place)));
+        let key = |diagnostic: &'_ Diagnostic| (diagnostic.path.clone(), diagnostic.place);
+        all.sort_by_key(|diagnostic| key(diagnostic));
+        // What is wrong with a template is wrong with each of its instances.
+        all.dedup();
         all
     }
 
@@ -173,8 +224,10 @@ impl Compiled {
 /// # Errors
 /// If the tree itself cannot be listed: whatever is wrong with a service stands in its diagnostics.
 pub fn compile(options: &Options) -> io::Result<Compiled> {
-    let mut compiled = directory::read_tree(options)?;
+    let mut compiled = instances::read_tree(options)?;
+    pipes::fill_bundles(&mut compiled.services);
     graph::join(&mut compiled.services);
-    cycle::find(&mut compiled.services);
+    cycle::find(&mut compiled.services, &options.services);
+    pipes::link(&mut compiled.services);
     Ok(compiled)
 }

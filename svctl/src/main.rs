@@ -1,6 +1,7 @@
 //! `svctl`: operates services, and checks and compiles their definitions.
 
 use service::wire::{Command, Planned};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use svctl::args::{self, Places, Tree, Verb};
 use svctl::compile::Options;
@@ -70,6 +71,8 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
 fn options(places: &Places, tree: Tree) -> Options {
     Options {
         services: tree.directory.unwrap_or_else(|| places.services.clone()),
+        overrides: None,
+        instances: BTreeSet::new(),
         root: tree.root,
         prober: tree.prober.unwrap_or_else(check::own_path),
     }

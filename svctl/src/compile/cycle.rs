@@ -1,9 +1,10 @@
 //! Services that wait for each other in a circle. Each member is invalid, and told the circle it stands in,
 //! edge by edge; whoever is outside stays as it is, even if it requires a member.
 
-use super::{EdgeKind, Place, Service, Severity};
+use super::{EdgeKind, Location, Service, Severity};
 use service::definition::Kind;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::rc::Rc;
 
 /// One service waits for another.
@@ -11,7 +12,7 @@ struct Wait {
     to: usize,
     /// The service in whose definition this stands.
     owner: usize,
-    place: Place,
+    at: Location,
     kind: EdgeKind,
 }
 
@@ -25,17 +26,17 @@ struct Cycle<'a> {
 }
 
 /// Marks the members of every cycle.
-pub(super) fn find(services: &mut [Service]) {
+pub(super) fn find(services: &mut [Service], tree: &Path) {
     let waits = waits(services);
     let components = components(&waits);
-    let mut found: Vec<(usize, Option<Place>, String)> = Vec::new();
+    let mut found: Vec<(usize, Option<Location>, String)> = Vec::new();
     // The cycle that a service is known to be in: one is enough for each, and is told to all its members.
     let mut known: Vec<Option<Rc<Cycle<'_>>>> = vec![None; services.len()];
     for member in 0..services.len() {
         if known.get(member).is_some_and(Option::is_none)
             && let Some(edges) = shortest(&waits, &components, member)
         {
-            let cycle = Rc::new(Cycle { text: spell(services, &edges), edges });
+            let cycle = Rc::new(Cycle { text: spell(services, &edges, tree), edges });
             for (from, _) in &cycle.edges {
                 if let Some(slot @ None) = known.get_mut(*from) {
                     *slot = Some(Rc::clone(&cycle));
@@ -48,13 +49,12 @@ pub(super) fn find(services: &mut [Service]) {
         if is_bundle(member) && !cycle.edges.iter().all(|(from, _)| is_bundle(*from)) {
             continue;
         }
-        let own = cycle.edges.iter().find(|(_, wait)| wait.owner == member).map(|(_, wait)| wait.place);
+        let own = cycle.edges.iter().find(|(_, wait)| wait.owner == member).map(|(_, wait)| wait.at.clone());
         found.push((member, own, cycle.text.clone()));
     }
-    for (member, place, text) in found {
+    for (member, at, text) in found {
         if let Some(service) = services.get_mut(member) {
-            service.invalid = true;
-            service.note(Severity::Error, place, &format!("dependency cycle: {text}"), None);
+            service.note(Severity::Error, at.as_ref(), &format!("dependency cycle: {text}"), None);
         }
     }
 }
@@ -70,17 +70,17 @@ fn waits(services: &[Service]) -> Vec<Vec<Wait>> {
             let (from, to) = match edge.kind {
                 EdgeKind::Requires | EdgeKind::After | EdgeKind::Contains => (owner, other),
                 EdgeKind::Before => (other, owner),
-                EdgeKind::Wants => continue,
+                EdgeKind::Wants | EdgeKind::Conflicts | EdgeKind::WritesTo | EdgeKind::ReadsFrom => continue,
             };
-            let (kind, place) = (edge.kind, edge.place);
+            let kind = edge.kind;
             if edge.kind != EdgeKind::Before {
-                push(&mut waits, from, Wait { to, owner, place, kind });
+                push(&mut waits, from, Wait { to, owner, at: edge.at.clone(), kind });
                 continue;
             }
             // To be before a bundle is to be before each of its members, but for oneself.
             for from in leaves(services, &index, other) {
                 if from != owner {
-                    push(&mut waits, from, Wait { to, owner, place, kind });
+                    push(&mut waits, from, Wait { to, owner, at: edge.at.clone(), kind });
                 }
             }
         }
@@ -207,7 +207,8 @@ fn shortest<'a>(
     Some(cycle)
 }
 
-fn spell(services: &[Service], cycle: &[(usize, &Wait)]) -> String {
+fn spell(services: &[Service], cycle: &[(usize, &Wait)], tree: &Path) -> String {
+    let tree = format!("{}/", tree.display());
     let name = |at: usize| services.get(at).map_or("?", |service| service.definition.name.as_str());
     let mut edges: Vec<String> = cycle
         .iter()
@@ -218,9 +219,14 @@ fn spell(services: &[Service], cycle: &[(usize, &Wait)]) -> String {
                 EdgeKind::Before => format!("{to} is before {from}"),
                 EdgeKind::After => format!("{from} is after {to}"),
                 EdgeKind::Contains => format!("{from} contains {to}"),
-                EdgeKind::Requires | EdgeKind::Wants => format!("{from} requires {to}"),
+                EdgeKind::Requires
+                | EdgeKind::Wants
+                | EdgeKind::Conflicts
+                | EdgeKind::WritesTo
+                | EdgeKind::ReadsFrom => format!("{from} requires {to}"),
             };
-            format!("{edge} ({}/service.toml:{})", name(wait.owner), wait.place)
+            let at = wait.at.to_string();
+            format!("{edge} ({})", at.strip_prefix(&tree).unwrap_or(&at))
         })
         .collect();
     if let Some(more) = cycle.len().checked_sub(EDGES_MAX).filter(|more| *more > 0) {

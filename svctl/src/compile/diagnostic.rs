@@ -1,6 +1,7 @@
 //! What is wrong with a definition, and where.
 
 use std::fmt;
+use std::rc::Rc;
 
 /// A place in a file: line and column from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +15,32 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// A place in one of the files that make up a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file or directory, as a person would name it.
+    pub path: Rc<str>,
+    /// Where in the file; none if the whole of it is meant.
+    pub place: Option<Place>,
+}
+
+impl Location {
+    /// The whole of a file.
+    #[must_use]
+    pub fn whole(path: &str) -> Location {
+        Location { path: Rc::from(path), place: None }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some(place) => write!(f, "{}:{place}", self.path),
+            None => f.write_str(&self.path),
+        }
     }
 }
 
@@ -45,15 +72,9 @@ impl Diagnostic {
     /// A mistake. What it quotes may be anything: control characters are escaped, so that it stays one line
     /// and cannot command a terminal.
     #[must_use]
-    pub fn new(
-        path: &str,
-        place: Option<Place>,
-        severity: Severity,
-        message: &str,
-        suggestion: Option<&str>,
-    ) -> Diagnostic {
+    pub fn new(at: &Location, severity: Severity, message: &str, suggestion: Option<&str>) -> Diagnostic {
         let suggestion = suggestion.map(clean);
-        Diagnostic { path: clean(path), place, severity, message: clean(message), suggestion }
+        Diagnostic { path: clean(&at.path), place: at.place, severity, message: clean(message), suggestion }
     }
 }
 

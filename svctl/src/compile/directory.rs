@@ -1,116 +1,203 @@
-//! Reading one service directory: `service.toml`, or a bare directory with an executable `run`.
+//! Reading one service directory: what its files say, `service.toml`, and what is dropped in over them.
 
-use super::diagnostic::{Lines, Severity};
+use super::diagnostic::{Diagnostic, Location, Severity};
+use super::foreign::{self, Foreign};
 use super::keys::{self, File};
+use super::merge::{self, Specifiers};
 use super::program::{Programs, is_executable};
 use super::reader::Reader;
-use super::{Compiled, Diagnostic, Options, Place, Service};
-use crate::exit::cause;
-use service::definition::{Definition, Kind, ReadyMethod, valid_name};
-use std::fs;
-use std::io;
+use super::sources::{Problem, Sources, drop_ins};
+use super::{Options, Service};
+use service::definition::{Definition, Kind, Style};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
-/// No definition is as long as this; what is, is something else.
-const FILE_MAX: u64 = 1 << 20;
+/// Files that mean something in a directory without a `service.toml`, and nothing beside one.
+const FOREIGN: [&str; 14] = [
+    "notification-fd",
+    "lock-fd",
+    "timeout-kill",
+    "timeout-finish",
+    "down-signal",
+    "reload-signal",
+    "flag-newpidns",
+    "check",
+    "control",
+    "log",
+    "type",
+    "up",
+    "dependencies.d",
+    "contents.d",
+];
 
-const BAD_NAME: &str = "this cannot be the name of a service: letters, digits and _-.@+: only, beginning with a \
-                        letter, a digit or _, at most 200";
-
-/// Reads every service directory of the tree.
-pub(super) fn read_tree(options: &Options) -> io::Result<Compiled> {
-    let mut names: Vec<_> = fs::read_dir(&options.services)?
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect::<io::Result<_>>()?;
-    names.sort();
-    let mut compiled = Compiled { services: Vec::new(), stray: Vec::new() };
-    for name in names {
-        let directory = options.services.join(&name);
-        // Hidden directories are those of editors and version control, or somebody's way to disable one.
-        if name.as_encoded_bytes().starts_with(b".") || !directory.is_dir() {
-            continue;
-        }
-        match name.to_str().filter(|name| valid_name(name)) {
-            Some(name) => compiled.services.push(read(name, &directory, options)),
-            None => {
-                let path = directory.display().to_string();
-                compiled.stray.push(Diagnostic::new(&path, None, Severity::Error, BAD_NAME, None));
-            }
-        }
-    }
-    Ok(compiled)
+/// Where a service comes from.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// A directory of its own.
+    Directory(PathBuf),
+    /// A template.
+    Template {
+        /// The template's directory.
+        template: PathBuf,
+        /// The instance's own, for what is dropped in.
+        own: Option<PathBuf>,
+        /// Whether it is started with the machine, if the template says nothing else.
+        autostart: bool,
+    },
 }
 
-fn read(name: &str, directory: &Path, options: &Options) -> Service {
-    let file = directory.join("service.toml");
-    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-    let absolute = absolute.display().to_string();
-    let mut service = match read_text(&file) {
-        Ok(None) => bare(name, directory, &absolute),
-        Ok(Some(text)) => read_toml(name, &absolute, &file.display().to_string(), &text, &options.prober),
-        Err((place, message)) => {
-            let mut service = Service {
-                definition: Definition::new(name, &absolute),
-                edges: Vec::new(),
-                path: file.display().to_string(),
-                program: None,
-                diagnostics: Vec::new(),
-                invalid: true,
-            };
-            service.note(Severity::Error, place, &message, None);
-            service
-        }
+/// Reads the service called `name`, and those that come with it.
+pub(super) fn read(name: &str, origin: &Origin, options: &Options) -> Vec<Service> {
+    let (directory, own, by_name) = match origin {
+        Origin::Directory(directory) => (directory, None, false),
+        Origin::Template { template, own, autostart } => (template, own.as_deref(), !autostart),
     };
-    complete(&mut service, directory);
-    if let (Some(root), false) = (&options.root, service.invalid) {
-        check_programs(&mut service, directory, root);
+    let specifiers = match origin {
+        Origin::Directory(_) => None,
+        Origin::Template { .. } => name.split_once('@').map(|(_, instance)| Specifiers { name, instance }),
+    };
+    let path = directory.display().to_string();
+    let mut sources = Sources::new(&path);
+    let file = directory.join("service.toml");
+    let mut problems = Vec::new();
+    let has_toml = note(sources.read(&file), &mut problems).unwrap_or(true);
+    for layer in layers(name, directory, own, options) {
+        for file in note(drop_ins(&layer), &mut problems).unwrap_or_default() {
+            note(sources.read(&file), &mut problems);
+        }
     }
-    service.invalid |= service.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    service
+    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+    let absolute = absolute.display().to_string();
+    let place = Place { name, directory, absolute: &absolute, has_toml };
+    let mut services = assemble(&place, &sources, specifiers, options);
+    if let Some(service) = services.first_mut() {
+        for Problem { at, message } in problems {
+            service.note(Severity::Error, Some(&at), &message, None);
+        }
+        service.definition.instance = specifiers.map(|specifiers| specifiers.instance.to_owned());
+        service.definition.autostart &= !by_name && !own.is_some_and(|own| own.join("down").exists());
+    }
+    for service in &mut services {
+        finish(service, options);
+    }
+    services
 }
 
-/// The file's text; none if there is no file.
-fn read_text(file: &Path) -> Result<Option<String>, (Option<Place>, String)> {
-    let problem = |error: &io::Error| (None, format!("unable to read: {}", cause(error)));
-    match fs::metadata(file) {
-        Ok(metadata) if !metadata.is_file() => return Err((None, "not a regular file".to_owned())),
-        Ok(metadata) if metadata.len() > FILE_MAX => return Err((None, "longer than 1 MiB".to_owned())),
-        Ok(_) => {}
-        // A link to nowhere is a mistake, not an absence.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !file.is_symlink() => return Ok(None),
-        Err(error) => return Err(problem(&error)),
+fn note<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
+    result.map_err(|problem| problems.push(problem)).ok()
+}
+
+/// The directories of what is dropped in, the last wins: with the definition, of the instance, and of the
+/// machine, which may have its definitions on a medium that cannot be written to.
+fn layers(name: &str, directory: &Path, own: Option<&Path>, options: &Options) -> Vec<PathBuf> {
+    let mut layers = vec![directory.join("service.d")];
+    layers.extend(own.map(|own| own.join("service.d")));
+    if let Some(overrides) = &options.overrides {
+        let template = name.find('@').and_then(|at| name.get(..=at));
+        layers.extend(template.map(|template| overrides.join(template).join("service.d")));
+        layers.push(overrides.join(name).join("service.d"));
     }
-    let bytes = fs::read(file).map_err(|error| problem(&error))?;
-    String::from_utf8(bytes).map(Some).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default());
-        (Some(Lines::new(&text).place(good)), "not UTF-8".to_owned())
-    })
+    layers
+}
+
+/// A service directory.
+struct Place<'a> {
+    name: &'a str,
+    directory: &'a Path,
+    absolute: &'a str,
+    /// Whether there is a `service.toml`.
+    has_toml: bool,
+}
+
+fn assemble(
+    place: &Place<'_>,
+    sources: &Sources,
+    specifiers: Option<Specifiers<'_>>,
+    options: &Options,
+) -> Vec<Service> {
+    let mut reader = Reader::new(sources);
+    let mut table = merge::parse(sources, &mut reader);
+    if let Some(specifiers) = specifiers {
+        merge::fill_in(&mut reader, &mut table, specifiers);
+    }
+    let style = table.get("style").and_then(|value| value.get_ref().as_str()).and_then(Style::parse);
+    let ours = match style {
+        Some(style) => style == Style::Mainstay,
+        None => place.has_toml,
+    };
+    let mut foreign = if ours {
+        let definition = Definition::new(place.name, place.absolute);
+        Foreign { definition, edges: Vec::new(), diagnostics: Vec::new(), others: Vec::new() }
+    } else {
+        foreign::read(place.name, place.directory, place.absolute, style)
+    };
+    if ours && place.has_toml {
+        foreign.diagnostics.extend(overlooked(place.directory));
+    }
+    let others = std::mem::take(&mut foreign.others);
+    let noted = std::mem::take(&mut foreign.diagnostics);
+    let mut service = read_keys(reader, &table, foreign, &options.prober);
+    service.diagnostics.extend(noted);
+    service.invalid |= has_error(&service);
+    let file = if place.has_toml { place.directory.join("service.toml") } else { place.directory.to_owned() };
+    service.path = file.display().to_string();
+    complete(&mut service, place.directory);
+    let mut services = vec![service];
+    services.extend(others);
+    services
+}
+
+/// Warns of files that would mean something, were there no `service.toml`.
+fn overlooked(directory: &Path) -> Option<Diagnostic> {
+    let found: Vec<&str> = FOREIGN.into_iter().filter(|file| directory.join(file).exists()).collect();
+    let message = format!(
+        "beside a service.toml these mean nothing, unless it says style = \"s6\" or \"runit\": {}",
+        found.join(", ")
+    );
+    let at = Location::whole(&directory.display().to_string());
+    (!found.is_empty()).then(|| Diagnostic::new(&at, Severity::Warning, &message, None))
 }
 
 /// Reads the text of a `service.toml`, without looking at the directory it stands in.
 #[must_use]
 pub fn read_toml(name: &str, directory: &str, path: &str, text: &str, prober: &str) -> Service {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader::new(path, text);
-    for error in &errors {
-        reader.syntax(error.span(), &error.message().replace('\n', " "));
+    let mut sources = Sources::new(path);
+    let definition = Definition::new(name, directory);
+    let problem = sources.push(path, text).err();
+    let mut reader = Reader::new(&sources);
+    let table = merge::parse(&sources, &mut reader);
+    let base = Foreign { definition, edges: Vec::new(), diagnostics: Vec::new(), others: Vec::new() };
+    let mut service = read_keys(reader, &table, base, prober);
+    path.clone_into(&mut service.path);
+    if let Some(Problem { at, message }) = problem {
+        service.note(Severity::Error, Some(&at), &message, None);
     }
-    let file = keys::read(&mut reader, table.get_ref(), name, directory, prober);
-    let invalid = !reader.is_whole();
-    if !invalid {
+    service
+}
+
+fn read_keys(mut reader: Reader<'_>, table: &DeTable<'_>, base: Foreign, prober: &str) -> Service {
+    let directory = base.definition.directory.clone();
+    let bundle = base.definition.kind == Kind::Bundle;
+    let file = keys::read(&mut reader, table, (base.definition, base.edges), prober);
+    let whole = reader.is_whole();
+    if whole && !bundle {
         check_whole(&mut reader, &file);
     }
     let File { definition, edges, program, .. } = file;
-    let program = program.map(|span| reader.place(&span));
-    let diagnostics = reader.diagnostics;
-    let invalid = invalid || diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    Service { definition, edges, path: path.to_owned(), program, diagnostics, invalid }
+    let mut service = Service::new(definition, &directory);
+    service.edges = edges;
+    service.program = program.map(|span| reader.location(&span));
+    service.diagnostics = reader.diagnostics;
+    service.invalid = !whole || has_error(&service);
+    service
 }
 
-/// What a file must have for its kind, apart from its directory.
+fn has_error(service: &Service) -> bool {
+    service.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+/// What a definition must have for its kind, apart from its directory.
 fn check_whole(reader: &mut Reader<'_>, file: &File) {
     let start: Range<usize> = 0..0;
     let kind = file.spans.get("type").unwrap_or(&start);
@@ -118,43 +205,26 @@ fn check_whole(reader: &mut Reader<'_>, file: &File) {
         reader.error(kind, "a bundle needs contents");
     }
 }
-
-/// A directory with no more than a `run`, as for s6 and runit.
-fn bare(name: &str, directory: &Path, absolute: &str) -> Service {
-    let mut service = Service {
-        definition: Definition::new(name, absolute),
-        edges: Vec::new(),
-        path: directory.display().to_string(),
-        program: None,
-        diagnostics: Vec::new(),
-        invalid: false,
-    };
-    let file = directory.join("notification-fd");
-    if let Ok(text) = fs::read_to_string(&file) {
-        match text.trim().parse() {
-            Ok(number @ 3..=63) => service.definition.ready.method = ReadyMethod::Descriptor(number),
-            Ok(_) | Err(_) => {
-                let found = text.trim().escape_debug().to_string();
-                let message = format!("notification-fd: expected a number from 3 to 63, found \"{found}\"");
-                service.note(Severity::Error, None, &message, None);
-            }
+/// What the files `run`, `finish` and `down` say, for whoever's directory it is.
+fn complete(service: &mut Service, directory: &Path) {
+    let bundle = service.definition.kind == Kind::Bundle;
+    let ours = service.definition.style == Style::Mainstay;
+    if ours && !bundle {
+        let finish = directory.join("finish");
+        service.definition.finish = is_executable(&finish);
+        if !service.definition.finish && finish.exists() {
+            let at = Location::whole(&finish.display().to_string());
+            service.note(Severity::Warning, Some(&at), "not executable: it is not run", None);
         }
     }
-    service
-}
-
-/// What the files beside `service.toml` say.
-fn complete(service: &mut Service, directory: &Path) {
-    let run = directory.join("run");
-    let bundle = service.definition.kind == Kind::Bundle;
-    service.definition.finish = !bundle && is_executable(&directory.join("finish"));
-    if directory.join("down").exists() {
+    if ours && directory.join("down").exists() {
         service.definition.autostart = false;
     }
     if service.invalid && service.definition.command.is_empty() {
         // Whatever it was to run may stand in what could not be read.
         return;
     }
+    let run = directory.join("run");
     match (is_executable(&run), service.definition.command.is_empty()) {
         (true, _) if bundle => {
             service.note(Severity::Error, None, "a bundle runs nothing, and has an executable run", None);
@@ -163,7 +233,8 @@ fn complete(service: &mut Service, directory: &Path) {
             service.definition.command = vec!["./run".to_owned()];
             service.definition.working_directory.clone_from(&service.definition.directory);
         }
-        (true, false) => {
+        // With theirs, the command is what `run` is, or what somebody put in its place.
+        (true, false) if ours => {
             let message = "there are a command and an executable run: which one is meant?";
             service.note(Severity::Error, None, message, None);
         }
@@ -175,22 +246,30 @@ fn complete(service: &mut Service, directory: &Path) {
             };
             service.note(Severity::Error, None, message, None);
         }
-        (false, _) => {}
+        (true | false, _) => {}
     }
 }
 
-/// Looks for what the service is going to execute.
-fn check_programs(service: &mut Service, directory: &Path, root: &Path) {
+/// Looks for what the service is going to execute, and closes the case.
+fn finish(service: &mut Service, options: &Options) {
+    service.invalid |= has_error(service);
+    if let (Some(root), false) = (&options.root, service.invalid) {
+        check_programs(service, root);
+    }
+}
+
+fn check_programs(service: &mut Service, root: &Path) {
     let programs = Programs::new(root, &service.definition.environment);
     if programs.excused(&service.definition) {
         return;
     }
     let missing = match service.definition.command.first().map(String::as_str) {
         None => None,
-        Some("./run") => programs.missing_interpreter(&directory.join("run")),
+        Some("./run") => programs.missing_interpreter(&Path::new(&service.definition.directory).join("run")),
         Some(program) => programs.missing(program),
     };
     if let Some(message) = missing {
-        service.note(Severity::Error, service.program, &message, None);
+        let program = service.program.clone();
+        service.note(Severity::Error, program.as_ref(), &message, None);
     }
 }

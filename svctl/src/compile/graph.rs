@@ -1,6 +1,6 @@
 //! Joins the services by the names in them: unknown ones are reported, `before` becomes the other's `after`.
 
-use super::{EdgeKind, Service, Severity};
+use super::{Edge, EdgeKind, Service, Severity};
 use crate::suggest::nearest;
 use service::definition::Kind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,54 +37,68 @@ pub(super) fn join(services: &mut [Service]) {
 /// Reports names that nobody has, and a service's own; those that can be done without are dropped.
 fn check_names(service: &mut Service, known: &BTreeSet<&str>) {
     let own = service.definition.name.clone();
-    let mut kept = Vec::new();
+    let mut kept: Vec<Edge> = Vec::new();
     for edge in std::mem::take(&mut service.edges) {
-        let (word, place) = (edge.kind.word(), Some(edge.place));
+        let (word, at) = (edge.kind.word(), Some(&edge.at));
         if edge.to == own {
-            let (severity, message) = match edge.kind {
-                EdgeKind::Requires | EdgeKind::Contains => {
-                    service.invalid = true;
-                    (Severity::Error, format!("\"{own}\" names itself in {word}"))
-                }
-                EdgeKind::Wants | EdgeKind::After | EdgeKind::Before => {
-                    (Severity::Warning, format!("\"{own}\" names itself in {word}, which is ignored"))
-                }
-            };
-            service.note(severity, place, &message, None);
+            let fatal = matches!(
+                edge.kind,
+                EdgeKind::Requires | EdgeKind::Contains | EdgeKind::Conflicts | EdgeKind::WritesTo
+            );
+            let (severity, end) =
+                if fatal { (Severity::Error, "") } else { (Severity::Warning, ", which is ignored") };
+            service.note(severity, at, &format!("\"{own}\" names itself in {word}{end}"), None);
         } else if known.contains(edge.to.as_str()) {
             kept.push(edge);
         } else {
             let suggestion = nearest(&edge.to, known.iter().copied().filter(|name| *name != own));
-            let (severity, end) = match edge.kind {
-                EdgeKind::Requires => {
-                    service.invalid = true;
-                    (Severity::Error, "")
+            let message = |end: &str| format!("unknown service \"{}\" in {word}{end}", edge.to);
+            match edge.kind {
+                EdgeKind::Requires | EdgeKind::WritesTo => {
+                    service.note(Severity::Error, at, &message(""), suggestion);
                 }
                 // A mistake, but one member less is better than none at all.
-                EdgeKind::Contains => (Severity::Error, ", left out"),
-                EdgeKind::Wants | EdgeKind::After | EdgeKind::Before => (Severity::Warning, ", ignored"),
-            };
-            let message = format!("unknown service \"{}\" in {word}{end}", edge.to);
-            service.note(severity, place, &message, suggestion);
+                EdgeKind::Contains => service.complain(&edge.at, &message(", left out"), suggestion),
+                EdgeKind::Wants
+                | EdgeKind::After
+                | EdgeKind::Before
+                | EdgeKind::Conflicts
+                | EdgeKind::ReadsFrom => {
+                    service.note(Severity::Warning, at, &message(", ignored"), suggestion);
+                }
+            }
         }
     }
+    check_conflicts(service, &kept);
     service.edges = kept;
+}
+
+/// What is needed cannot be what is shut out.
+fn check_conflicts(service: &mut Service, edges: &[Edge]) {
+    for conflict in edges.iter().filter(|edge| edge.kind == EdgeKind::Conflicts) {
+        let needs =
+            |edge: &&Edge| matches!(edge.kind, EdgeKind::Requires | EdgeKind::Wants | EdgeKind::WritesTo);
+        if let Some(other) = edges.iter().filter(needs).find(|edge| edge.to == conflict.to) {
+            let message = format!("\"{}\" is in {} as well as in conflicts", other.to, other.kind.word());
+            service.note(Severity::Error, Some(&conflict.at), &message, None);
+        }
+    }
 }
 
 /// Copies the edges into the definition.
 fn fill(service: &mut Service) {
+    let edges = &service.edges;
     let names = |kind: EdgeKind| -> Vec<String> {
-        service.edges.iter().filter(|edge| edge.kind == kind).map(|edge| edge.to.clone()).collect()
+        edges.iter().filter(|edge| edge.kind == kind).map(|edge| edge.to.clone()).collect()
     };
-    let (requires, wants) = (names(EdgeKind::Requires), names(EdgeKind::Wants));
-    let (after, before, contents) =
-        (names(EdgeKind::After), names(EdgeKind::Before), names(EdgeKind::Contains));
     let definition = &mut service.definition;
-    definition.requires = requires;
-    definition.wants = wants;
-    definition.after = after;
-    definition.before = before;
-    definition.contents = contents;
+    definition.requires = names(EdgeKind::Requires);
+    definition.wants = names(EdgeKind::Wants);
+    definition.after = names(EdgeKind::After);
+    definition.before = names(EdgeKind::Before);
+    definition.conflicts = names(EdgeKind::Conflicts);
+    definition.contents = names(EdgeKind::Contains);
+    definition.output_to = names(EdgeKind::WritesTo).pop();
 }
 
 /// What each bundle contains.

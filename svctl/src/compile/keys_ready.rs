@@ -4,12 +4,14 @@
 use super::keys::set;
 use super::reader::{Item, Reader, Value};
 use crate::probe::{Address, Url};
-use service::definition::{Ready, ReadyMethod};
+use service::definition::{NotifyFrom, Ready, ReadyMethod};
 use std::time::Duration;
 use toml::de::DeValue;
 
 /// The wait between two tries of a readiness command.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// A command that is run more often is a load.
+const INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Standard streams are below, and a child is given no descriptor above.
 const DESCRIPTORS: std::ops::RangeInclusive<u32> = 3..=63;
 
@@ -23,34 +25,32 @@ pub(super) fn ready(reader: &mut Reader<'_>, section: &Item<'_>, ready: &mut Rea
     let items = reader.table(section.value, "a section");
     for item in &items {
         match item.key {
-            "timeout" => {
-                ready.timeout = reader.duration(item.value).filter(|timeout| !timeout.is_zero());
-            }
+            "timeout" => set(&mut ready.timeout, reader.limit(item.value)),
             "restart-when-overdue" => set(&mut ready.restart_when_overdue, reader.boolean(item.value)),
             "interval" => interval = reader.duration(item.value).map(|value| (value, item.span.clone())),
-            "notify" => {
-                chosen = Some("notify");
-                reader.error(&item.span, "[ready] notify is not supported by this version");
-            }
-            "http" | "tcp" | "fd" | "command" => {
-                if let Some(other) = chosen {
+            "http" | "tcp" | "fd" | "notify" | "command" => {
+                if let Some(other) = chosen.replace(item.key) {
                     reader.error(&item.span, format!("readiness is declared already, by \"{other}\""));
                 }
-                chosen = Some(item.key);
                 set(&mut ready.method, method(reader, item, prober));
             }
             _ => reader.unknown(item, "ready", &KNOWN),
         }
     }
     match (&mut ready.method, interval) {
-        (ReadyMethod::Command { interval, .. }, Some((value, _))) if chosen == Some("command") => {
+        (ReadyMethod::Command { interval, .. }, Some((value, span))) if chosen == Some("command") => {
             *interval = value;
+            if value < INTERVAL_MIN {
+                reader.error(&span, "expected a duration of at least 10ms");
+            }
         }
         (_, Some((_, span))) => reader.error(&span, "interval is for a readiness command"),
         (_, None) => {}
     }
-    if chosen.is_none() && !items.iter().any(|item| !KNOWN.contains(&item.key)) {
-        reader.error(&section.span, "[ready] says not by what: http, tcp, fd or command");
+    // The directory may have said by what.
+    let said = chosen.is_some() || ready.method != ReadyMethod::Immediate;
+    if !said && items.iter().all(|item| KNOWN.contains(&item.key)) {
+        reader.error(&section.span, "[ready] says not by what: http, tcp, fd, notify or command");
     }
 }
 
@@ -60,18 +60,36 @@ fn method(reader: &mut Reader<'_>, item: &Item<'_>, prober: &str) -> Option<Read
             let number = reader.integer(item.value, DESCRIPTORS)?;
             return i32::try_from(number).ok().map(ReadyMethod::Descriptor);
         }
+        "notify" => return notify(reader, item.value).map(ReadyMethod::Notify),
         "tcp" => tcp(reader, item.value, prober)?,
-        "http" => http(reader, item.value, prober)?,
+        "http" => http(reader, item.value, "ready.http", prober)?,
         _ => reader.command(item.value)?,
     };
     Some(ReadyMethod::Command { command, interval: INTERVAL })
+}
+
+/// Whose messages count: `true` is those of the main process.
+fn notify(reader: &mut Reader<'_>, value: Value<'_>) -> Option<NotifyFrom> {
+    match value.get_ref() {
+        DeValue::Boolean(true) => Some(NotifyFrom::Main),
+        DeValue::String(_) => reader.word(value, &["main", "all"], NotifyFrom::parse),
+        DeValue::Boolean(false)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => {
+            reader.error(&value.span(), "expected true, \"main\" or \"all\"");
+            None
+        }
+    }
 }
 
 fn probe(prober: &str, what: &str, target: &str) -> Vec<String> {
     [prober, "probe", what, target].map(str::to_owned).into()
 }
 
-fn tcp(reader: &mut Reader<'_>, value: Value<'_>, prober: &str) -> Option<Vec<String>> {
+pub(super) fn tcp(reader: &mut Reader<'_>, value: Value<'_>, prober: &str) -> Option<Vec<String>> {
     let text = reader.string(value)?;
     match Address::parse(text) {
         Ok(_) => Some(probe(prober, "tcp", text)),
@@ -82,7 +100,12 @@ fn tcp(reader: &mut Reader<'_>, value: Value<'_>, prober: &str) -> Option<Vec<St
     }
 }
 
-fn http(reader: &mut Reader<'_>, value: Value<'_>, prober: &str) -> Option<Vec<String>> {
+pub(super) fn http(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    section: &str,
+    prober: &str,
+) -> Option<Vec<String>> {
     let mut url = None;
     let mut options: Vec<String> = Vec::new();
     if value.get_ref().is_str() {
@@ -101,7 +124,7 @@ fn http(reader: &mut Reader<'_>, value: Value<'_>, prober: &str) -> Option<Vec<S
                     }
                 }
                 "json" => json(reader, item.value, &mut options),
-                _ => reader.unknown(&item, "ready.http", &["url", "status", "json"]),
+                _ => reader.unknown(&item, section, &["url", "status", "json"]),
             }
         }
         if !named && value.get_ref().is_table() {

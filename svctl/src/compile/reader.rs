@@ -1,6 +1,7 @@
 //! Reading TOML values as what they should be, with every mistake noted and none of them fatal.
 
-use super::diagnostic::{Diagnostic, Lines, Place, Severity};
+use super::diagnostic::{Diagnostic, Location, Severity};
+use super::sources::Sources;
 use super::units;
 use crate::suggest::nearest;
 use service::Signal;
@@ -19,34 +20,39 @@ pub(super) struct Item<'a> {
     pub(super) value: Value<'a>,
 }
 
-/// Collects the mistakes of one file.
+/// Longer than this is never, and `never` says so.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Collects the mistakes of the files that make up one definition.
 pub(super) struct Reader<'a> {
-    path: &'a str,
-    lines: Lines<'a>,
-    /// Mistakes at this offset and beyond are not reported: what stands there has been misread.
-    end: usize,
+    sources: &'a Sources,
+    /// Mistakes in here are not reported: what stands there has been misread.
+    misread: Vec<Range<usize>>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(path: &'a str, text: &'a str) -> Reader<'a> {
-        Reader { path, lines: Lines::new(text), end: usize::MAX, diagnostics: Vec::new() }
+    pub(super) fn new(sources: &'a Sources) -> Reader<'a> {
+        Reader { sources, misread: Vec::new(), diagnostics: Vec::new() }
     }
 
-    pub(super) fn place(&self, span: &Range<usize>) -> Place {
-        self.lines.place(span.start)
+    pub(super) fn location(&self, span: &Range<usize>) -> Location {
+        self.sources.location(span.start)
     }
 
-    /// Notes a mistake in the form of the file: nothing from there on can be relied upon.
-    pub(super) fn syntax(&mut self, span: Option<Range<usize>>, message: &str) {
-        let span = span.unwrap_or(0..0);
-        self.push(Severity::Error, &span, message, None);
-        self.end = self.end.min(span.start);
+    /// Notes a mistake in the form of a file: nothing from there to its end can be relied upon.
+    pub(super) fn syntax(&mut self, span: &Range<usize>, message: &str) {
+        self.push(Severity::Error, span, message, None);
+        self.misread.push(span.start..self.sources.end(span.start));
     }
 
-    /// Whether the file's form is right, so that what is absent is really absent.
+    /// Whether the files' form is right, so that what is absent is really absent.
     pub(super) fn is_whole(&self) -> bool {
-        self.end == usize::MAX
+        self.misread.is_empty()
+    }
+
+    fn reliable(&self, span: &Range<usize>) -> bool {
+        !self.misread.iter().any(|range| range.contains(&span.start))
     }
 
     pub(super) fn error(&mut self, span: &Range<usize>, message: impl Into<String>) {
@@ -59,20 +65,20 @@ impl<'a> Reader<'a> {
         message: impl Into<String>,
         suggestion: Option<&str>,
     ) {
-        if span.start < self.end {
+        if self.reliable(span) {
             self.push(Severity::Error, span, &message.into(), suggestion);
         }
     }
 
     pub(super) fn warning(&mut self, span: &Range<usize>, message: impl Into<String>) {
-        if span.start < self.end {
+        if self.reliable(span) {
             self.push(Severity::Warning, span, &message.into(), None);
         }
     }
 
     fn push(&mut self, severity: Severity, span: &Range<usize>, message: &str, suggestion: Option<&str>) {
-        let place = Some(self.place(span));
-        self.diagnostics.push(Diagnostic::new(self.path, place, severity, message, suggestion));
+        let at = self.location(span);
+        self.diagnostics.push(Diagnostic::new(&at, severity, message, suggestion));
     }
 
     /// A key that nothing is known of, in the section called `section` (empty at the top).
@@ -206,7 +212,31 @@ impl<'a> Reader<'a> {
                 return None;
             }
         };
-        units::duration(text).map_err(|message| self.error(&value.span(), message)).ok()
+        match units::duration(text) {
+            Ok(duration) if duration > LONGEST => self.error(&value.span(), "longer than a year"),
+            Ok(duration) => return Some(duration),
+            Err(message) => self.error(&value.span(), message),
+        }
+        None
+    }
+
+    /// A duration that `0s` and `never` take away: for ever.
+    pub(super) fn limit(&mut self, value: Value<'_>) -> Option<Option<Duration>> {
+        if value.get_ref().as_str() == Some("never") {
+            return Some(None);
+        }
+        self.duration(value).map(|limit| Some(limit).filter(|limit| !limit.is_zero()))
+    }
+
+    /// A duration that must be at least `shortest`.
+    pub(super) fn period(&mut self, value: Value<'_>, shortest: Duration) -> Option<Duration> {
+        let period = self.duration(value)?;
+        if period < shortest {
+            let shortest = shortest.as_millis();
+            self.error(&value.span(), format!("expected a duration of at least {shortest}ms"));
+            return None;
+        }
+        Some(period)
     }
 
     pub(super) fn size(&mut self, value: Value<'_>) -> Option<u64> {

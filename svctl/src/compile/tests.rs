@@ -1,5 +1,6 @@
 //! What people are told about their definitions: a golden table, and any input at all.
 
+mod foreign;
 mod trees;
 
 use super::{Severity, read_toml};
@@ -55,7 +56,7 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         ),
         ("[environment]\n\"A B\" = \"x\"", r#"2:1: "A B" cannot be the name of a variable"#),
         ("[environment]\nA = 8080", r#"2:5: expected a string, found an integer: write "8080""#),
-        ("[ready]\ntimeout = \"1m\"", "1:2: [ready] says not by what: http, tcp, fd or command"),
+        ("[ready]\ntimeout = \"1m\"", "1:2: [ready] says not by what: http, tcp, fd, notify or command"),
         ("[ready]\nfd = 1", "2:6: expected a number from 3 to 63"),
         ("[ready]\nfd = 3\ntcp = \"127.0.0.1:1\"", r#"3:1: readiness is declared already, by "fd""#),
         ("[ready]\ntcp = \"22\"", r#"2:7: "22" is not an address such as "127.0.0.1:22" or "[::1]:22""#),
@@ -65,7 +66,16 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
             "[ready]\nhttp = { url = \"http://a/\", json = { a = [] } }",
             "2:42: expected a string, a number, true or false",
         ),
-        ("[ready]\nnotify = true", "2:1: [ready] notify is not supported by this version"),
+        ("[ready]\nnotify = false", r#"2:10: expected true, "main" or "all""#),
+        (
+            "[ready]\nnotify = \"al\"",
+            r#"2:10: expected one of "main", "all", found "al" (did you mean "all"?)"#,
+        ),
+        (
+            "[ready]\nfd = 3\nrestart-when-overdue = true",
+            "3:1: a service without a timeout is never overdue: [ready] timeout",
+        ),
+        ("[ready]\ncommand = [\"x\"]\ninterval = \"1ms\"", "3:1: expected a duration of at least 10ms"),
         ("[ready]\nfd = 3\ninterval = \"1s\"", "3:1: interval is for a readiness command"),
         (
             "[restart]\ndelay = 5",
@@ -91,16 +101,67 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         ("type = \"bundle\"\ncontents = []\n[log]", r#"3:2: "log" has no meaning for a bundle"#),
         ("[stop]\nsignal = \"SIGTREM\"", r#"2:10: unknown signal "SIGTREM" (did you mean "TERM"?)"#),
         ("[stop]\nsignal = 99", r#"2:10: unknown signal "99""#),
-        ("[stop]\nscope = \"cgroup\"", "2:9: scope = \"cgroup\" is not supported by this version"),
+        ("[stop]\nkill-scope = \"all\"", r#"2:14: expected one of "main", "group", "cgroup", found "all""#),
+        ("[stop]\ntimeout = \"500d\"", "2:11: longer than a year"),
         (
             "[stop]\nscope = \"grup\"",
-            r#"2:9: expected one of "main", "group", found "grup" (did you mean "group"?)"#,
+            r#"2:9: expected one of "main", "group", "cgroup", found "grup" (did you mean "group"?)"#,
         ),
         ("[stop]\nhalt-timeout = \"1m\"", "2:1: warning: halt-timeout has no effect without halt-signal"),
         (
             "[log]\nrotate = { size = \"1mib\" }",
             r#"2:19: "1mib" is not a size such as 4096, "64KiB" or "1MiB" (did you mean "1MiB"?)"#,
         ),
+        (
+            "style = \"runti\"",
+            r#"1:9: expected one of "mainstay", "s6", "runit", found "runti" (did you mean "runit"?)"#,
+        ),
+        ("conflict = [\"b\"]", r#"1:1: unknown key "conflict" (did you mean "conflicts"?)"#),
+        (
+            "requires = [\"getty@\"]",
+            r#"1:13: "getty@" is a template: name an instance of it, such as "getty@1""#,
+        ),
+        (
+            "down-command = [\"x\"]",
+            r#"1:1: "down-command" is for oneshots; for a longrun there is an executable finish"#,
+        ),
+        ("working-directory = \"x\"\ncommand = [\"x\"]", "1:21: expected an absolute path"),
+        (
+            "working-directory = \"/x\"",
+            "1:1: run starts in its own directory: working-directory is for a command",
+        ),
+        (
+            "[restart]\nwhen = \"never\"\ngive-up = { deaths = 1 }",
+            r#"3:1: give-up has no effect when nothing is restarted (when = "never")"#,
+        ),
+        (
+            "[reload]\nsignal = \"HUP\"\ncommand = [\"x\"]",
+            r#"3:1: how to reload is declared already, by "signal""#,
+        ),
+        ("[reload]\ntimeout = \"0s\"", "2:11: expected a duration of at least 1ms"),
+        ("watchdog = \"30s\"", "1:1: watchdog needs the service's messages: [ready] notify = true"),
+        ("[watchdog]\ntimeout = \"30s\"", r#"1:1: expected a duration such as "10s", found a table"#),
+        ("watchdog = \"1ms\"", "1:12: expected a duration of at least 100ms"),
+        ("[health]\ninterval = \"1m\"", "1:2: [health] says not by what: command, tcp or http"),
+        (
+            "[health]\ntcp = \"127.0.0.1:1\"\ncommand = [\"x\"]",
+            r#"3:1: the check is declared already, by "tcp""#,
+        ),
+        ("[health]\ncommand = [\"x\"]\nthreshold = 0", "3:13: expected a number from 1 to 1000"),
+        (
+            "[health]\ncommand = [\"x\"]\naction = \"reprot\"",
+            r#"3:10: expected one of "restart", "report", found "reprot" (did you mean "report"?)"#,
+        ),
+        (
+            "type = \"oneshot\"\n[health]\ncommand = [\"x\"]",
+            "2:2: [health] is for longruns: a oneshot that is done does not run",
+        ),
+        (
+            "[restart]\nwhen = \"never\"\n[health]\ncommand = [\"x\"]",
+            r#"3:2: an unhealthy service is not restarted when = "never": action = "report""#,
+        ),
+        ("[log]\nto = \"a b\"", r#"2:6: "a b" cannot be the name of a service"#),
+        ("finish_timeout = \"1s\"", r#"1:1: unknown key "finish_timeout" (did you mean "finish-timeout"?)"#),
         ("[log]\nrotate = { size = 1 }", "2:19: a log must be allowed at least 4096 bytes"),
         ("[log]\nrotate = { keep = -1 }", "2:19: expected a number from 0 to 100000"),
         ("[limits]\nnofile = 1", "1:2: section [limits] is not supported by this version"),

@@ -1,16 +1,16 @@
 //! Trees of service directories on disk: names, cycles, programs, and directories without a `service.toml`.
 
-use super::super::{Compiled, Options, Severity, compile};
-use service::definition::ReadyMethod;
+use super::super::{Compiled, Options, Service, Severity, compile};
+use service::definition::{Definition, ReadyMethod};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// A tree of service directories that is removed with it.
-struct Tree(PathBuf);
+pub(super) struct Tree(pub(super) PathBuf);
 
 impl Tree {
-    fn new(name: &str, services: &[(&str, &str)]) -> Tree {
+    pub(super) fn new(name: &str, services: &[(&str, &str)]) -> Tree {
         let path = std::env::temp_dir().join(format!("svctl-compile-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         for (service, text) in services {
@@ -20,26 +20,46 @@ impl Tree {
         Tree(path)
     }
 
-    fn executable(&self, path: &str, text: &str) {
+    /// Writes a file, with the directories that it is in.
+    pub(super) fn file(&self, path: &str, text: &str) {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// The definition of a service, which must be without mistakes.
+    pub(super) fn definition(&self, name: &str) -> Definition {
+        let service = self.service(name);
+        assert!(!service.invalid, "{name}: {:?}", service.diagnostics);
+        service.definition
+    }
+
+    pub(super) fn service(&self, name: &str) -> Service {
+        let services = self.compile(None).services;
+        services.into_iter().find(|service| service.definition.name == name).unwrap()
+    }
+
+    pub(super) fn executable(&self, path: &str, text: &str) {
         let path = self.0.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn compile(&self, root: Option<&Path>) -> Compiled {
+    pub(super) fn compile(&self, root: Option<&Path>) -> Compiled {
         let (services, root) = (self.0.clone(), root.map(Path::to_owned));
-        compile(&Options { services, root, prober: "/usr/sbin/svctl".to_owned() }).unwrap()
+        compile(&Options { services, root, prober: "/usr/sbin/svctl".to_owned(), ..Options::default() })
+            .unwrap()
     }
 
     /// The mistakes without the tree's own path.
-    fn told(&self, root: Option<&Path>) -> Vec<String> {
+    pub(super) fn told(&self, root: Option<&Path>) -> Vec<String> {
         let prefix = format!("{}/", self.0.display());
         let compiled = self.compile(root);
         compiled.diagnostics().iter().map(|diagnostic| diagnostic.to_string().replace(&prefix, "")).collect()
     }
 
-    fn invalid(&self) -> Vec<String> {
+    pub(super) fn invalid(&self) -> Vec<String> {
         let compiled = self.compile(None);
         compiled.services.iter().filter(|s| s.invalid).map(|s| s.definition.name.clone()).collect()
     }
@@ -158,10 +178,10 @@ fn programs_are_looked_for_in_the_root_and_its_links() {
 #[test]
 fn a_bare_directory_is_a_longrun_and_an_empty_one_is_not() {
     let tree = Tree::new("bare", &[("both", "command = [\"x\"]")]);
-    tree.executable("runit/run", "#!/bin/sh\n");
-    tree.executable("runit/finish", "#!/bin/sh\n");
-    fs::write(tree.0.join("runit/notification-fd"), "5\n").unwrap();
-    fs::write(tree.0.join("runit/down"), "").unwrap();
+    tree.executable("bare/run", "#!/bin/sh\n");
+    tree.executable("bare/finish", "#!/bin/sh\n");
+    fs::write(tree.0.join("bare/notification-fd"), "5\n").unwrap();
+    fs::write(tree.0.join("bare/down"), "").unwrap();
     tree.executable("both/run", "#!/bin/sh\n");
     fs::create_dir_all(tree.0.join("empty")).unwrap();
     fs::create_dir_all(tree.0.join("-bad name")).unwrap();
@@ -177,19 +197,25 @@ fn a_bare_directory_is_a_longrun_and_an_empty_one_is_not() {
     ];
     assert_eq!(told[1..], expected);
     let compiled = tree.compile(None);
-    let runit = &compiled.services.iter().find(|s| s.definition.name == "runit").unwrap().definition;
+    let bare = &compiled.services.iter().find(|s| s.definition.name == "bare").unwrap().definition;
     assert_eq!(
-        (runit.command.as_slice(), runit.finish, runit.autostart),
-        (&["./run".to_owned()][..], true, false)
+        (bare.command.as_slice(), bare.finish, bare.autostart),
+        (&["./run".to_owned(), "bare".to_owned()][..], true, false)
     );
-    assert_eq!(runit.ready.method, ReadyMethod::Descriptor(5));
-    assert_eq!(runit.working_directory, runit.directory);
+    assert_eq!(bare.ready.method, ReadyMethod::Descriptor(5));
+    assert_eq!(bare.working_directory, bare.directory);
 }
 
 #[test]
 fn the_services_of_the_image_are_without_mistakes() {
     let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
-    let compiled = compile(&Options { services, root: None, prober: "/usr/sbin/svctl".to_owned() }).unwrap();
+    let compiled = compile(&Options {
+        services,
+        root: None,
+        prober: "/usr/sbin/svctl".to_owned(),
+        ..Options::default()
+    })
+    .unwrap();
     let told: Vec<String> = compiled.diagnostics().iter().map(ToString::to_string).collect();
     assert_eq!(told, [""; 0]);
 }

@@ -1,0 +1,67 @@
+//! Keys that mean nothing for the kind of service, and keys that cannot both be meant.
+
+use super::keys::{File, Spans, not_for_bundles};
+use super::reader::Reader;
+use service::definition::{Kind, ReadyMethod, RestartWhen};
+
+/// Keys that have no meaning for the kind.
+pub(super) fn misplaced(reader: &mut Reader<'_>, file: &File) {
+    let kind = file.definition.kind;
+    for (key, span) in &file.spans {
+        let message = match (kind, key.as_str()) {
+            (Kind::Longrun | Kind::Oneshot, "contents") => "\"contents\" is for bundles: type = \"bundle\"",
+            (Kind::Longrun, "start") => "[start] is for oneshots; for a longrun there is [ready] timeout",
+            (Kind::Longrun, "down-command") => {
+                "\"down-command\" is for oneshots; for a longrun there is an executable finish"
+            }
+            (Kind::Oneshot, "ready") => "[ready] is for longruns: a oneshot is ready when it has succeeded",
+            (Kind::Oneshot, "health") => "[health] is for longruns: a oneshot that is done does not run",
+            (Kind::Oneshot, "watchdog") => {
+                "\"watchdog\" is for longruns; for a oneshot there is [start] timeout"
+            }
+            (Kind::Bundle, other) if not_for_bundles(other) => "has no meaning for a bundle",
+            (_, _) => continue,
+        };
+        let message = if kind == Kind::Bundle { format!("\"{key}\" {message}") } else { message.to_owned() };
+        reader.error(span, message);
+    }
+}
+
+/// Keys that cannot both be meant, and those without what they need.
+pub(super) fn find(reader: &mut Reader<'_>, file: &File) {
+    let File { definition, spans, .. } = file;
+    if definition.restart.when == RestartWhen::Never {
+        tell(
+            reader,
+            spans,
+            "restart.give-up",
+            "give-up has no effect when nothing is restarted (when = \"never\")",
+        );
+    }
+    if definition.command.first().is_none_or(|program| program == "./run") {
+        let message = "run starts in its own directory: working-directory is for a command";
+        tell(reader, spans, "working-directory", message);
+    }
+    if definition.kind != Kind::Longrun {
+        return;
+    }
+    if definition.watchdog.is_some() && !matches!(definition.ready.method, ReadyMethod::Notify(_)) {
+        let message = "watchdog needs the service's messages: [ready] notify = true";
+        tell(reader, spans, "watchdog", message);
+    }
+    if definition.ready.restart_when_overdue && definition.ready.timeout.is_none() {
+        let message = "a service without a timeout is never overdue: [ready] timeout";
+        tell(reader, spans, "ready.restart-when-overdue", message);
+    }
+    let restarts = definition.health.as_ref().is_some_and(|health| health.restart);
+    if definition.restart.when == RestartWhen::Never && restarts {
+        let message = "an unhealthy service is not restarted when = \"never\": action = \"report\"";
+        tell(reader, spans, "health", message);
+    }
+}
+
+fn tell(reader: &mut Reader<'_>, spans: &Spans, key: &str, message: &str) {
+    if let Some(span) = spans.get(key) {
+        reader.error(span, message);
+    }
+}
