@@ -23,7 +23,7 @@ run_options = $(if $(CMD),--cmd '$(subst ','\'',$(CMD))') $(if $(SSH_KEY),--ssh-
 	$(if $(PORTS),--ports '$(PORTS)') $(if $(kernel_arguments),--append '$(kernel_arguments)')
 image_options = $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(if $(MESOS),--mesos '$(MESOS)')
 
-.PHONY: help setup build image boot test lint unit system bench clean
+.PHONY: help setup build image boot test lint unit system soak bench clean
 
 help:
 	@echo 'make setup   install what is missing to build, boot and test (packages, the musl target)'
@@ -32,6 +32,7 @@ help:
 	@echo "make boot    the image in QEMU, with its console here; with CMD='svctl status', runs that"
 	@echo '             over ssh, powers off, and ends with its exit status'
 	@echo 'make test    formatting, lints, and every test, up to whole machines in QEMU'
+	@echo 'make soak    fifty services under everything that may happen, for SOAK=120 seconds'
 	@echo 'make bench   restart and memory beside a bare loop'
 	@echo 'make clean   remove what was built'
 	@echo
@@ -77,6 +78,11 @@ unit: build
 system: image
 	@echo 'test: processes, PID namespaces and virtual machines'
 	@$(CARGO) test --quiet -p tests
+
+# Seconds; SOAK_SEED= repeats what was done.
+SOAK ?= 120
+soak: build
+	@SOAK=$(SOAK) $(CARGO) test --quiet -p tests --test soak -- --nocapture --include-ignored
 
 bench: build
 	@$(CARGO) run --quiet --release -p bench

@@ -1,0 +1,64 @@
+//! Afterwards: every run and every line is accounted for.
+
+use crate::chaos::Chaos;
+use crate::model::Model;
+use tests::Machine;
+
+/// How many lines each run of a service has written, by its own count.
+fn counts(machine: &Machine, name: &str) -> Vec<u64> {
+    let bytes = std::fs::read(machine.fixture.path(&format!("counts/{name}"))).unwrap_or_default();
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    assert!(rest.is_empty());
+    chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect()
+}
+
+/// The suite must have counted as many runs as there were; of those that were killed in their first moments the
+/// service itself has counted none.
+#[track_caller]
+pub(crate) fn check_runs(chaos: &Chaos) {
+    let mut wrong = Vec::new();
+    for spec in chaos.model.specs.iter().filter(|spec| !spec.oneshot) {
+        let own = u64::try_from(counts(&chaos.machine, &spec.name).len()).unwrap();
+        let restarts = u64::from(chaos.machine.status(&spec.name).restarts);
+        let killed = chaos.killed.get(&spec.name).copied().unwrap_or(0);
+        if restarts + 1 < own || restarts + 1 > own + killed {
+            wrong.push(format!("{}: {restarts} restarts, {own} runs, {killed} kills", spec.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// No line is missing, and what is there twice was written again by a logger that took over from a killed one.
+#[track_caller]
+pub(crate) fn check_logs(machine: &Machine, model: &Model, logger_deaths: u64) {
+    let mut repeats_in_all = 0;
+    for spec in &model.specs {
+        let counts = counts(machine, &spec.name);
+        let mut seen: Vec<u64> = vec![0; counts.len()];
+        let mut repeats = 0;
+        let mut last = (0, 0);
+        for line in machine.log(&spec.name) {
+            let Some(rest) = line.strip_prefix("L ") else { continue };
+            let words: Vec<&str> = rest.split(' ').collect();
+            let [name, run, number] = words[..] else { panic!("{}: torn: {line:?}", spec.name) };
+            assert_eq!(name, spec.name, "a line in the wrong log");
+            let (run, number): (usize, u64) = (run.parse().unwrap(), number.parse().unwrap());
+            if (run, number) <= last {
+                repeats += u64::from((run, number) < last);
+            } else {
+                let expected = if run == last.0 { last.1 + 1 } else { 1 };
+                assert_eq!(number, expected, "{}: run {run}: after line {last:?}", spec.name);
+            }
+            last = (run, number);
+            seen[run] = seen[run].max(number);
+        }
+        for (run, (count, seen)) in counts.iter().zip(&seen).enumerate() {
+            let name = &spec.name;
+            assert!(seen >= count, "{name}: run {run}: lines from {seen} to {count} are missing");
+            assert!(*seen <= count + 1, "{name}: run {run}: {seen} lines where {count} were written");
+        }
+        assert!(repeats <= logger_deaths, "{}: {repeats} repetitions, {logger_deaths} deaths", spec.name);
+        repeats_in_all += repeats;
+    }
+    eprintln!("soak: {repeats_in_all} batches were written twice after {logger_deaths} deaths of the logger");
+}

@@ -1,0 +1,287 @@
+//! What happens to the services, and to the programs that keep them.
+
+use crate::model::Model;
+use crate::random::Random;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tests::{DEADLINE, Machine, Pid, Signal, State, process};
+
+/// Everything that can happen, and how often.
+const DEEDS: [(Deed, u64); 16] = [
+    (Deed::Start, 12),
+    (Deed::Stop, 10),
+    (Deed::Restart, 8),
+    (Deed::RestartBySupervisor, 8),
+    (Deed::Kill, 20),
+    (Deed::Terminate, 6),
+    (Deed::Reload, 4),
+    (Deed::Pause, 5),
+    (Deed::Continue, 5),
+    (Deed::KillSupervisor, 10),
+    (Deed::KillLogger, 2),
+    (Deed::FaultOfInit, 2),
+    (Deed::Reexec, 2),
+    (Deed::ReexecOne, 3),
+    (Deed::Tool, 3),
+    (Deed::Look, 1),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deed {
+    Start,
+    Stop,
+    Restart,
+    RestartBySupervisor,
+    Kill,
+    Terminate,
+    Reload,
+    Pause,
+    Continue,
+    KillSupervisor,
+    KillLogger,
+    FaultOfInit,
+    Reexec,
+    ReexecOne,
+    Tool,
+    Look,
+}
+
+/// A machine that has a hard time.
+pub(crate) struct Chaos {
+    pub(crate) machine: Machine,
+    pub(crate) model: Model,
+    pub(crate) logger_deaths: u64,
+    /// How often the process of each service was killed by us.
+    pub(crate) killed: BTreeMap<String, u64>,
+    done: BTreeMap<Deed, u64>,
+    /// What was done last, for whoever has to find out why something went wrong.
+    history: Vec<String>,
+}
+
+impl Chaos {
+    pub(crate) fn new(machine: Machine, model: Model) -> Chaos {
+        let (killed, done) = (BTreeMap::new(), BTreeMap::new());
+        Chaos { machine, model, logger_deaths: 0, killed, done, history: Vec::new() }
+    }
+
+    pub(crate) fn summary(&self) -> String {
+        let counts: Vec<String> = self.done.iter().map(|(deed, count)| format!("{deed:?} {count}")).collect();
+        counts.join(", ")
+    }
+
+    /// Does one thing after the other.
+    #[track_caller]
+    pub(crate) fn go_on(&mut self, random: &mut Random, until: Instant) {
+        let all: u64 = DEEDS.iter().map(|(_, weight)| weight).sum();
+        while Instant::now() < until {
+            let mut left = random.below(all);
+            let chosen = DEEDS.iter().find(|(_, weight)| match left.checked_sub(*weight) {
+                Some(rest) => {
+                    left = rest;
+                    false
+                }
+                None => true,
+            });
+            let deed = chosen.unwrap().0;
+            let name = random.pick(&self.model.specs).name.clone();
+            self.history.push(format!("{deed:?} {name}"));
+            if self.perform(deed, &name) {
+                *self.done.entry(deed).or_insert(0) += 1;
+            }
+            // Sometimes all at once, sometimes with time to settle.
+            std::thread::sleep(Duration::from_millis(
+                [0, 0, 1, 5, 20][usize::try_from(random.below(5)).unwrap()],
+            ));
+        }
+    }
+
+    /// Whether it was possible.
+    #[track_caller]
+    fn perform(&mut self, deed: Deed, name: &str) -> bool {
+        match deed {
+            Deed::Start => {
+                self.tell(&format!("start {name}"));
+                self.model.start(name);
+            }
+            Deed::Stop => {
+                self.tell(&format!("stop {name}"));
+                self.model.stop(name);
+            }
+            Deed::Restart => {
+                self.tell(&format!("restart {name}"));
+                self.model.start(name);
+            }
+            Deed::RestartBySupervisor => {
+                let control = self.machine.fixture.path(&format!("run/service/{name}/control"));
+                return ask(&control, "restart").is_some();
+            }
+            Deed::Kill | Deed::Terminate => {
+                let Some(pid) = self.machine.try_status(name).and_then(|status| status.pid) else {
+                    return false;
+                };
+                let signal = if deed == Deed::Kill { Signal::KILL } else { Signal::TERM };
+                *self.killed.entry(name.to_owned()).or_insert(0) += 1;
+                return self.send(pid, signal);
+            }
+            Deed::Reload => return self.try_tell(&format!("reload {name}")),
+            Deed::Pause => return self.try_tell(&format!("pause {name}")),
+            Deed::Continue => return self.try_tell(&format!("continue {name}")),
+            Deed::KillSupervisor => {
+                let supervisor = self.machine.try_status(name).and_then(|status| status.supervisor);
+                return supervisor.is_some_and(|pid| self.send(pid, Signal::KILL));
+            }
+            Deed::KillLogger => {
+                let Some(logger) = self.machine.logger() else { return false };
+                self.logger_deaths += 1;
+                return sys::process::signal(logger, Signal::KILL).is_ok();
+            }
+            Deed::FaultOfInit => return self.fault(),
+            Deed::Reexec => return self.try_tell("reexec"),
+            Deed::ReexecOne => return self.try_tell(&format!("reexec {name}")),
+            Deed::Tool => self.use_tool(name),
+            Deed::Look => {
+                let outcome = self.machine.svctl(&["status"]);
+                assert!([0, 1].contains(&outcome.code), "{outcome:?}\n{}", self.last_words());
+            }
+        }
+        true
+    }
+
+    /// What init must take sooner or later, whatever has happened to it.
+    #[track_caller]
+    fn tell(&self, line: &str) {
+        let begun = Instant::now();
+        loop {
+            match ask(&self.machine.control(), line) {
+                Some(answer) if answer == "ok" => return,
+                Some(answer) => panic!("{line}: {answer}\n{}", self.last_words()),
+                None => {
+                    assert!(begun.elapsed() < DEADLINE, "init does not answer {line}\n{}", self.last_words());
+                }
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn try_tell(&self, line: &str) -> bool {
+        ask(&self.machine.control(), line).is_some_and(|answer| answer == "ok")
+    }
+
+    /// Sends a signal to a process of the machine; false if it is gone.
+    fn send(&self, pid: Pid, signal: Signal) -> bool {
+        self.machine.try_outside(pid).is_some_and(|pid| sys::process::signal(pid, signal).is_ok())
+    }
+
+    /// A fault where init has a way to survive one.
+    fn fault(&self) -> bool {
+        let init = self.machine.init();
+        let caught = process::field(init, "SigCgt").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+        let segv = Signal::parse("SEGV").unwrap();
+        // The one for a stack overflow, which is not such a way, is for SEGV and BUS only.
+        let bits = [segv, Signal::parse("ABRT").unwrap()].map(|signal| 1_u64 << (signal.number() - 1));
+        let survives = caught.is_some_and(|mask| bits.iter().all(|bit| mask & bit != 0));
+        survives && sys::process::signal(init, segv).is_ok()
+    }
+
+    /// As a person would: the service is restarted when `svctl` says so.
+    #[track_caller]
+    fn use_tool(&mut self, name: &str) {
+        let spec = self.model.specs.iter().find(|spec| spec.name == name).unwrap();
+        let certain = !spec.crashes && !spec.oneshot && self.model.should_run(name);
+        let outcome = self.machine.svctl(&["restart", "-t", "20s", name]);
+        self.model.start(name);
+        let expected: &[i32] = if certain { &[0] } else { &[0, 1] };
+        assert!(expected.contains(&outcome.code), "{outcome:?}\n{}", self.last_words());
+    }
+
+    /// Lets everything come to rest, looks at it, and puts the services that die by themselves back.
+    #[track_caller]
+    pub(crate) fn at_rest<T>(&mut self, look: impl FnOnce(&Machine, &Model) -> T) -> T {
+        let dying = self.model.specs.iter().filter(|spec| spec.crashes && self.model.wanted(&spec.name));
+        let dying: Vec<String> = dying.map(|spec| spec.name.clone()).collect();
+        for name in &dying {
+            self.tell(&format!("stop {name}"));
+            self.model.stop(name);
+        }
+        let names: Vec<String> = self.model.specs.iter().map(|spec| spec.name.clone()).collect();
+        for name in &names {
+            self.try_tell(&format!("continue {name}"));
+        }
+        let begun = Instant::now();
+        while let Some(wrong) = self.misfits() {
+            assert!(begun.elapsed() < DEADLINE, "not where they are wanted:\n{wrong}\n{}", self.last_words());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let seen = look(&self.machine, &self.model);
+        for name in &dying {
+            self.tell(&format!("start {name}"));
+            self.model.start(name);
+        }
+        seen
+    }
+
+    /// The services that are not where they should be by now, if there are any.
+    fn misfits(&self) -> Option<String> {
+        let lines: Vec<String> = self
+            .model
+            .specs
+            .iter()
+            .filter_map(|spec| {
+                let status = self.machine.try_status(&spec.name);
+                let state = status.as_ref().map_or(State::Down, |status| status.state);
+                let paused = status.as_ref().is_some_and(|status| status.paused);
+                let fits = self.model.fits(&spec.name, state) && !paused;
+                let wanted = if self.model.wanted(&spec.name) { "wanted" } else { "not wanted" };
+                (!fits).then(|| format!("{}: {wanted}: {status:?}\n{}", spec.name, self.evidence(&spec.name)))
+            })
+            .collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    /// What runs under the name of a service, and what its log has besides its own lines.
+    fn evidence(&self, name: &str) -> String {
+        let mut lines = Vec::new();
+        for pid in self.machine.processes() {
+            let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if words.split('\0').any(|word| word == name) {
+                let inner = process::inner(pid).map(|(inner, _)| inner);
+                let words = words.replace('\0', " ");
+                lines.push(format!("  {inner:?} {:?}: {words}", process::stat(pid)));
+            }
+        }
+        let violations = self.machine.fixture.read("violations");
+        lines.extend(violations.lines().filter(|line| line.starts_with(name)).take(3).map(str::to_owned));
+        let inode = std::os::unix::fs::MetadataExt::ino(
+            &std::fs::metadata(self.machine.fixture.path(&format!("held/{name}"))).unwrap(),
+        );
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        lines.extend(locks.lines().filter(|line| line.contains(&format!(":{inode} "))).map(str::to_owned));
+        let log = self.machine.log(name);
+        let told: Vec<&String> = log.iter().filter(|line| !line.starts_with("L ")).collect();
+        let from = told.len().saturating_sub(20);
+        lines.extend(told[from..].iter().map(|line| format!("  | {line}")));
+        lines.push(format!(
+            "  record {:?}",
+            self.machine.fixture.read(&format!("run/service/{name}/spawned"))
+        ));
+        lines.join("\n")
+    }
+
+    fn last_words(&self) -> String {
+        let from = self.history.len().saturating_sub(60);
+        format!("the last deeds: {}", self.history[from..].join(", "))
+    }
+}
+
+/// Asks whoever listens at `control`; none if nobody does or nothing is answered.
+fn ask(control: &Path, line: &str) -> Option<String> {
+    let mut stream = UnixStream::connect(control).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    stream.write_all(format!("{line}\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).ok().filter(|count| *count > 0)?;
+    Some(answer.trim_end().to_owned())
+}
