@@ -11,6 +11,7 @@ mod command_line;
 mod control;
 mod logger;
 mod message;
+mod pipelines;
 mod power;
 mod reload;
 mod runtime;

@@ -169,6 +169,7 @@ impl Init {
                     place.log = service.log;
                 }
             }
+            self.provide_input(index);
             self.owe_log(index);
             let supervised = self.services.get(index).is_some_and(Service::has_supervisor);
             if supervised && renewed.contains(self.graph.name(index)) {

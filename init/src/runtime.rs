@@ -263,6 +263,7 @@ impl Init {
             descriptors: &all,
             session: sys::spawn::Session::New,
             own_number: None,
+            new_pid_namespace: false,
             record: None,
         });
         child.map(|child| child.pid).map_err(|problem| format!("{problem} ({})", file.display()))
@@ -333,6 +334,7 @@ impl Init {
         for index in 0..count {
             let service = self.new_service(index);
             self.services.push(service);
+            self.provide_input(index);
         }
         self.owe_logs();
         if self.going.is_some() {

@@ -1,6 +1,7 @@
 //! One service as init has it: its log pipe, its supervisor, and what that said last.
 
 use crate::message::reason;
+use crate::pipelines::Input;
 use crate::runtime::{Init, SERVICES};
 use service::definition::Kind;
 use service::graph::Index;
@@ -20,6 +21,8 @@ const RESPAWN_DELAY: Duration = Duration::from_secs(1);
 pub(crate) struct Service {
     /// Both ends of its log pipe, so that neither side's death closes it.
     pub(crate) log: Option<(OwnedFd, OwnedFd)>,
+    /// The pipe that it reads what other services write from.
+    pub(crate) input: Option<Input>,
     supervisor: Option<Supervisor>,
     /// When to start its supervisor again.
     pub(crate) restart_at: Option<Tick>,
@@ -168,14 +171,15 @@ impl Init {
     fn spawn_supervisor(&self, index: Index, name: &str) -> Result<Supervisor, String> {
         let (ours, theirs) = sys::socket::pair().map_err(|error| reason(&error))?;
         let run = self.options.run.as_os_str();
-        let arguments =
-            [OsStr::new("--run"), run, OsStr::new("--channel"), OsStr::new("3"), OsStr::new(name)];
+        let mut arguments = vec![OsStr::new("--run"), run, OsStr::new("--channel"), OsStr::new("3")];
         let log = self.services.get(index).and_then(|service| service.log.as_ref());
         let (output, error) = (std::io::stdout(), std::io::stderr());
-        let descriptors = match log {
-            Some((_, writer)) => [(writer.as_fd(), 1), (writer.as_fd(), 2), (theirs.as_fd(), 3)],
-            None => [(output.as_fd(), 1), (error.as_fd(), 2), (theirs.as_fd(), 3)],
+        let mut descriptors = match log {
+            Some((_, writer)) => vec![(writer.as_fd(), 1), (writer.as_fd(), 2), (theirs.as_fd(), 3)],
+            None => vec![(output.as_fd(), 1), (error.as_fd(), 2), (theirs.as_fd(), 3)],
         };
+        self.connect(index, &mut arguments, &mut descriptors);
+        arguments.push(OsStr::new(name));
         let pid = self.spawn_program("supervise", &arguments, &descriptors)?;
         Ok(Supervisor { pid, channel: ours, waiting: VecDeque::new() })
     }

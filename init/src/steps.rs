@@ -13,7 +13,10 @@ impl Init {
             Step::Launch(index) => self.launch(index),
             Step::Restart(index) => self.tell(index, Command::Restart),
             Step::Stop(index) => self.tell(index, Command::Stop),
-            Step::Halt(index) => self.tell(index, Command::Halt),
+            Step::Halt(index) => {
+                self.end_input(index);
+                self.tell(index, Command::Halt);
+            }
             Step::Publish(index) => self.publish(index),
             Step::Forget(index) => self.let_go(index),
         }

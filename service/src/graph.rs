@@ -113,6 +113,8 @@ pub struct Node {
     after: Vec<Index>,
     /// What is ordered after it.
     followers: Vec<Index>,
+    /// What reads what it writes, and so is stopped after it.
+    reader: Option<Index>,
     /// What it cannot run with.
     conflicts: Vec<Index>,
     /// Its place in the order.
@@ -267,6 +269,7 @@ impl Node {
             wants: Vec::new(),
             after: Vec::new(),
             followers: Vec::new(),
+            reader: None,
             conflicts: Vec::new(),
             place: 0,
         }

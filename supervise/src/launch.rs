@@ -16,9 +16,13 @@ pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 /// What may be put around a program.
 pub(crate) struct Surroundings<'a> {
     /// Where its standard input comes from.
-    pub(crate) null: BorrowedFd<'a>,
-    /// A descriptor it gets besides the standard ones.
-    pub(crate) extra: Option<(BorrowedFd<'a>, i32)>,
+    pub(crate) input: BorrowedFd<'a>,
+    /// Where its standard output goes, if not where ours does.
+    pub(crate) output: Option<BorrowedFd<'a>>,
+    /// Descriptors it gets besides the standard ones, or in the place of one of them.
+    pub(crate) extra: &'a [(BorrowedFd<'a>, i32)],
+    /// Whether it is the first process of a new PID namespace.
+    pub(crate) new_pid_namespace: bool,
     /// Where it puts down its number before it begins, if it is to be found again.
     pub(crate) record: Option<BorrowedFd<'a>>,
 }
@@ -41,7 +45,8 @@ pub(crate) fn start(
     let file = c_path(&program)?;
     let working_directory = c_path(directory)?;
     let (output, error) = (io::stdout(), io::stderr());
-    let mut descriptors = vec![(surroundings.null, 0), (output.as_fd(), 1), (error.as_fd(), 2)];
+    let output = surroundings.output.unwrap_or(output.as_fd());
+    let mut descriptors = vec![(surroundings.input, 0), (output, 1), (error.as_fd(), 2)];
     descriptors.extend(surroundings.extra);
     spawn(&Spawn {
         program: &file,
@@ -51,6 +56,7 @@ pub(crate) fn start(
         descriptors: &descriptors,
         session: sys::spawn::Session::New,
         own_number: None,
+        new_pid_namespace: surroundings.new_pid_namespace,
         record: surroundings.record,
     })
     .map_err(|problem| match problem.step {
@@ -61,6 +67,7 @@ pub(crate) fn start(
             format!("unable to enter {}: {}", directory.display(), problem.errno.desc())
         }
         sys::spawn::Step::Clone
+        | sys::spawn::Step::Namespace
         | sys::spawn::Step::Session
         | sys::spawn::Step::Descriptors
         | sys::spawn::Step::Parent => problem.to_string(),

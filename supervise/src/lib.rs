@@ -10,6 +10,7 @@ mod audit;
 mod conditions;
 mod launch;
 mod narrate;
+mod pipeline;
 mod publish;
 mod supervisor;
 

@@ -2,6 +2,7 @@
 
 use crate::arguments::Options;
 use crate::launch::{self, Surroundings};
+use crate::pipeline::Pipeline;
 use crate::{conditions, narrate};
 use service::definition::ReadyMethod;
 use service::machine::{Action, Event, Machine};
@@ -34,7 +35,8 @@ pub(crate) struct Supervisor {
     signals: Signals,
     pub(crate) channel: Option<OwnedFd>,
     pub(crate) clients: Clients,
-    null: OwnedFd,
+    pub(crate) null: OwnedFd,
+    pub(crate) pipeline: Pipeline,
     /// Where the main process puts down its number before it begins: the status comes after that.
     record: Option<OwnedFd>,
     pub(crate) record_path: PathBuf,
@@ -99,6 +101,7 @@ impl Supervisor {
             channel,
             clients: Clients::new(listener, CLIENTS, CLIENTS_MAX),
             null: launch::open_null().map_err(plain)?,
+            pipeline: Pipeline::inherit(options).map_err(plain)?,
             record: sys::record::open(&record_path).ok(),
             record_path,
             notification: None,
@@ -266,12 +269,20 @@ impl Supervisor {
             }
         };
         let (reader, writer) = pipe.ok().unzip();
-        let surroundings = Surroundings {
-            null: self.null.as_fd(),
-            extra: writer.as_ref().map(|writer| (writer.as_fd(), number)),
-            record: self.record.as_ref().map(AsFd::as_fd),
-        };
-        let event = match launch::start(&self.definition, &self.definition.command, &surroundings) {
+        let lock = self.lock_service();
+        let started = lock.and_then(|lock| {
+            let lock = lock.as_ref().map(|(lock, number)| (lock.as_fd(), *number));
+            let ready = writer.as_ref().map(|writer| (writer.as_fd(), number));
+            let extra: Vec<_> = lock.into_iter().chain(ready).collect();
+            let surroundings = Surroundings {
+                extra: &extra,
+                new_pid_namespace: self.definition.new_pid_namespace,
+                record: self.record.as_ref().map(AsFd::as_fd),
+                ..self.surroundings()
+            };
+            launch::start(&self.definition, &self.definition.command, &surroundings)
+        });
+        let event = match started {
             Ok(child) => {
                 self.pid_start = sys::process::start_time(child.pid).map_or(0, |(start, _)| start);
                 self.last_pid = Some(child.pid);
@@ -298,8 +309,7 @@ impl Supervisor {
             definition.name.clone(),
             group.to_string(),
         ];
-        let surroundings = Surroundings { null: self.null.as_fd(), extra: None, record: None };
-        let child = launch::start(&definition, &command, &surroundings);
+        let child = launch::start(&definition, &command, &self.surroundings());
         if let Err(problem) = &child {
             self.say(&format!("warning: finish script: {problem} (going on without)"));
         }
@@ -308,7 +318,7 @@ impl Supervisor {
 
     fn start_probe(&mut self) {
         let ReadyMethod::Command { command, .. } = &self.definition.ready.method else { return };
-        let surroundings = Surroundings { null: self.null.as_fd(), extra: None, record: None };
+        let surroundings = Surroundings { input: self.null.as_fd(), output: None, ..self.surroundings() };
         match launch::start(&self.definition, command, &surroundings) {
             Ok(child) => self.probe = Some(child.pid),
             Err(problem) => {

@@ -3,6 +3,7 @@
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{File, OpenOptions, rename};
 use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -34,9 +35,34 @@ pub fn lock(path: &Path) -> io::Result<Lock> {
     Ok(Lock { _file: locked })
 }
 
+/// Locks the file at `path`, which is made if there is none, for everybody who gets the descriptor or a copy of it:
+/// until the last of these is closed (flock(2)).
+///
+/// # Errors
+/// `WouldBlock` when somebody else holds it; those of open(2).
+pub fn shared_lock(path: &Path) -> io::Result<OwnedFd> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // SAFETY: takes a descriptor's number, which is open, and flags.
+    let result = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+    nix::errno::Errno::result(result)?;
+    Ok(file.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_lock_is_held_until_its_last_copy_is_closed() {
+        let path = std::env::temp_dir().join(format!("mainstay-shared-{}", std::process::id()));
+        let held = shared_lock(&path).unwrap();
+        let copy = held.try_clone().unwrap();
+        drop(held);
+        assert_eq!(shared_lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(copy);
+        shared_lock(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn a_lock_is_had_by_one_and_free_again_when_that_one_is_gone() {

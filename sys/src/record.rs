@@ -27,11 +27,11 @@ pub fn read(path: &Path) -> Option<(Pid, Tick)> {
     Some((Pid::new(pid.parse().ok()?)?, Tick(time.parse().ok()?)))
 }
 
-/// Writes the calling process's record. Called between clone and exec: it neither allocates nor panics. That it
-/// cannot be written is no reason not to go on.
-pub(crate) fn write(descriptor: BorrowedFd<'_>) {
+/// Writes the record of the calling process, whose number is `own`. Called between clone and exec: it neither allocates
+/// nor panics. That it cannot be written is no reason not to go on.
+pub(crate) fn write(descriptor: BorrowedFd<'_>, own: i32) {
     let mut text = [b' '; LENGTH];
-    let pid = u64::from(nix::unistd::getpid().as_raw().unsigned_abs());
+    let pid = u64::from(own.unsigned_abs());
     let (number, rest) = text.split_at_mut(10);
     put(number, pid);
     let (_, time) = rest.split_at_mut(1);
@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(read(&path), None);
         let before = crate::clock::now();
         for _ in 0..2 {
-            write(file.as_fd());
+            write(file.as_fd(), crate::process::own());
             let (pid, time) = read(&path).unwrap();
             assert_eq!(pid.number(), crate::process::own());
             assert!(time >= before && time <= crate::clock::now());
@@ -72,7 +72,7 @@ mod tests {
         let _new = open(&path).unwrap();
         let kept = read(&path);
         assert!(kept.is_some(), "opening keeps it");
-        write(file.as_fd());
+        write(file.as_fd(), crate::process::own());
         assert_eq!(read(&path), kept, "who comes late changes nothing");
         std::fs::remove_file(&path).unwrap();
     }

@@ -53,6 +53,8 @@ pub struct Spawn<'a> {
     /// An environment variable, with its `=`, that is to hold the child's own number, which only the child
     /// knows before it executes (`LISTEN_PID=`, sd_listen_fds(3)). At most 20 bytes.
     pub own_number: Option<&'a CStr>,
+    /// Whether it is the first process of a new PID namespace: that ends with it (pid_namespaces(7)).
+    pub new_pid_namespace: bool,
     /// Where the child puts down its own number and the time, as [`crate::record::read`] has it, before it
     /// executes anything. If we are gone by then it does not: whoever comes after us finds it there, or finds
     /// nothing that runs.
@@ -73,6 +75,8 @@ pub struct Child {
 pub enum Step {
     /// Making the process.
     Clone,
+    /// Making it the first of a new PID namespace.
+    Namespace,
     /// Leading a session or a process group.
     Session,
     /// Entering the directory.
@@ -98,6 +102,7 @@ impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.step {
             Step::Clone => "unable to make a process",
+            Step::Namespace => "unable to make a PID namespace",
             Step::Session => "unable to lead a session",
             Step::Directory => "unable to enter the directory",
             Step::Descriptors => "unable to arrange descriptors",
@@ -154,7 +159,12 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, SpawnError> {
     let started = clone(&mut plan);
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&old), None);
 
-    let child = started.map_err(|errno| SpawnError { step: Step::Clone, errno })?;
+    let child = started.map_err(|errno| {
+        // What clone(2) refuses for the namespace alone.
+        let namespace =
+            spawn.new_pid_namespace && matches!(errno, Errno::EPERM | Errno::ENOSPC | Errno::EINVAL);
+        SpawnError { step: if namespace { Step::Namespace } else { Step::Clone }, errno }
+    })?;
     // SAFETY: `plan` is alive; the read must not be moved before the clone, after which the child wrote it.
     match unsafe { std::ptr::read_volatile(&raw const plan.failure) } {
         None => Ok(child),
@@ -202,7 +212,8 @@ impl Drop for Stack {
 fn clone(plan: &mut Plan<'_>) -> Result<Child, Errno> {
     let stack = Stack::new()?;
     let top = stack.top();
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let namespace = if plan.spawn.new_pid_namespace { libc::CLONE_NEWPID } else { 0 };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD | namespace;
     let mut descriptor: c_int = -1;
     let argument = std::ptr::from_mut(plan).cast::<c_void>();
     // SAFETY: `top` is the aligned end of a stack that outlives the child's use of it, since CLONE_VFORK holds
@@ -248,8 +259,13 @@ fn prepare_and_execute(plan: &Plan<'_>) -> Result<(), SpawnError> {
         nix::unistd::chdir(directory).map_err(at(Step::Directory))?;
     }
     if let Some(record) = plan.spawn.record {
-        crate::record::write(record);
-        if nix::unistd::getppid() != plan.parent {
+        let apart = plan.spawn.new_pid_namespace;
+        let look = || outside().ok_or(Errno::ENOENT).map_err(at(Step::Namespace));
+        let own = if apart { look()?.0 } else { nix::unistd::getpid().as_raw() };
+        crate::record::write(record, own);
+        // After that was written: whoever comes after a parent that is gone finds it, or finds nothing that runs.
+        let parent = if apart { look()?.1 } else { nix::unistd::getppid().as_raw() };
+        if parent != plan.parent.as_raw() {
             return Err(SpawnError { step: Step::Parent, errno: Errno::ESRCH });
         }
     }
@@ -279,6 +295,29 @@ fn own_digits() -> [u8; DIGITS] {
         *to = *from;
     }
     digits
+}
+
+/// Our number and our parent's as those have them who see this `/proc`: in a new PID namespace we are 1, and have no
+/// parent (pid_namespaces(7)). Called between clone and exec: it neither allocates nor panics.
+fn outside() -> Option<(i32, i32)> {
+    let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_CLOEXEC;
+    let file = nix::fcntl::open(c"/proc/self/stat", flags, nix::sys::stat::Mode::empty()).ok()?;
+    let mut buffer = [0; 256];
+    let count = nix::unistd::read(&file, &mut buffer).ok()?;
+    let text = buffer.get(..count)?;
+    // The name may have anything in it; it ends at the last parenthesis (proc(5)).
+    let own = number(text)?;
+    let after = text.iter().rposition(|byte| *byte == b')')?;
+    let parent = number(text.get(after + 4..)?)?;
+    Some((own, parent))
+}
+
+/// The decimal number that `text` begins with.
+fn number(text: &[u8]) -> Option<i32> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+    digits
+        .map(|byte| i32::from(*byte - b'0'))
+        .reduce(|value, digit| value.wrapping_mul(10).wrapping_add(digit))
 }
 
 /// Ignored signals survive exec, and Rust's runtime ignores SIGPIPE: the program gets the defaults.
@@ -348,6 +387,7 @@ mod tests {
             descriptors: &[(null.as_fd(), 0), (writer.as_fd(), 1), (writer.as_fd(), 2)],
             session,
             own_number: None,
+            new_pid_namespace: false,
             record: None,
         })?;
         drop(writer);
@@ -416,6 +456,7 @@ mod tests {
             descriptors: &[(null.as_fd(), 3), (writer.as_fd(), 9), (null.as_fd(), 0)],
             session: Session::Ours,
             own_number: None,
+            new_pid_namespace: false,
             record: None,
         })
         .unwrap();
@@ -437,6 +478,7 @@ mod tests {
             descriptors: &[(writer.as_fd(), 1)],
             session: Session::Ours,
             own_number: Some(c"LISTEN_PID="),
+            new_pid_namespace: false,
             record: None,
         })
         .unwrap();
@@ -454,5 +496,36 @@ mod tests {
         let numbers: Vec<&str> = text.split_whitespace().collect();
         let ours = nix::unistd::getsid(None).unwrap().to_string();
         assert!(numbers[0] == numbers[1] && numbers[2] == ours, "{text}");
+    }
+
+    #[test]
+    fn the_first_process_of_a_new_namespace_puts_down_its_number_outside_and_knows_its_parent() {
+        let path = std::env::temp_dir().join(format!("spawn-namespace-{}", std::process::id()));
+        let record = crate::record::open(&path).unwrap();
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let started = spawn(&Spawn {
+            program: c"/bin/sh",
+            arguments: &strings(&["sh", "-c", "echo $$"]),
+            environment: &[],
+            directory: None,
+            descriptors: &[(writer.as_fd(), 1)],
+            session: Session::New,
+            own_number: None,
+            new_pid_namespace: true,
+            record: Some(record.as_fd()),
+        });
+        drop(writer);
+        match started {
+            Ok(child) => {
+                let mut text = String::new();
+                reader.read_to_string(&mut text).unwrap();
+                assert_eq!(text, "1\n");
+                assert_eq!(crate::record::read(&path).map(|(pid, _)| pid), Some(child.pid));
+                assert_eq!(wait_for(child.pid), Some(WaitStatus::Exited(0)));
+            }
+            // It takes a privilege, which not everybody has who tests.
+            Err(failure) => assert_eq!((failure.step, failure.errno), (Step::Namespace, Errno::EPERM)),
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }

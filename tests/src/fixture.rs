@@ -53,6 +53,14 @@ impl Fixture {
         self.file(&file, toml)
     }
 
+    /// Goes on with a service that has no `service.toml`: a directory as others have them. Scripts named from now on
+    /// are its.
+    #[must_use]
+    pub fn directory(mut self, name: &str) -> Fixture {
+        name.clone_into(&mut self.current);
+        self
+    }
+
     /// Adds a service that is nothing but a shell script.
     #[must_use]
     pub fn script(self, name: &str, run: &str) -> Fixture {

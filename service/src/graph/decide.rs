@@ -25,7 +25,7 @@ impl Graph {
         self.touch(index);
         let Some(node) = self.nodes.get(index) else { return };
         let place = |other: &Index| self.nodes.get(*other).map(|node| node.place);
-        self.pending.extend(node.after.iter().chain(&node.conflicts).filter_map(place));
+        self.pending.extend(node.after.iter().chain(&node.conflicts).chain(&node.reader).filter_map(place));
     }
 
     /// Sets where a service stands.

@@ -28,6 +28,7 @@ impl Graph {
         }
         self.sort();
         self.follow();
+        self.follow_pipes(&names);
         self.touch_all();
     }
 
@@ -105,6 +106,37 @@ impl Graph {
                 node.followers.push(follower);
             }
         }
+    }
+
+    /// Who writes into a pipe stops before who reads from it, though neither waits for the other to start; unless
+    /// the order says that the reader stops first.
+    fn follow_pipes(&mut self, names: &Names) {
+        for index in 0..self.nodes.len() {
+            let reader =
+                self.nodes.get(index).and_then(|node| names.get(node.entry.output_to.as_ref()?)).copied();
+            let reader = reader.filter(|reader| !self.leads_to(index, *reader));
+            if let Some(node) = self.nodes.get_mut(index) {
+                node.reader = reader;
+            }
+            if let Some(node) = reader.and_then(|reader| self.nodes.get_mut(reader)) {
+                node.followers.push(index);
+            }
+        }
+    }
+
+    /// Whether `to` is `from` or follows it, directly or through others.
+    fn leads_to(&self, from: Index, to: Index) -> bool {
+        let mut pending = vec![from];
+        let mut seen = BTreeSet::new();
+        while let Some(index) = pending.pop() {
+            if index == to {
+                return true;
+            }
+            if let Some(node) = self.nodes.get(index).filter(|_| seen.insert(index)) {
+                pending.extend(&node.followers);
+            }
+        }
+        false
     }
 
     /// What an index and everything that it names, directly or through others, comes to: what a start wants.

@@ -20,6 +20,7 @@ fn graph(lines: &[&str]) -> Graph {
                     entry.kind = Kind::Bundle;
                     entry.contents.push(other.to_owned());
                 }
+                ("writes", other) => entry.output_to = Some(other.to_owned()),
                 ("conflicts", other) => entry.conflicts.push(other.to_owned()),
                 ("undo", _) => {
                     entry.kind = Kind::Oneshot;
@@ -171,6 +172,32 @@ fn going_down_drains_first_then_stops_in_reverse_order() {
     say(&mut g, "network", State::Down);
     assert!(g.all_down());
     assert_eq!(g.request(Request::Start(3)), Err(Refusal::GoingDown), "nothing is started any more");
+}
+
+#[test]
+fn who_writes_into_a_pipe_is_started_at_once_and_stopped_before_who_reads() {
+    let mut g = graph(&["log", "a writes log, wants log", "b writes log"]);
+    assert_eq!(start(&mut g, "a"), ["launch log", "launch a"]);
+    assert_eq!(start(&mut g, "b"), ["launch b"]);
+    for name in ["log", "a", "b"] {
+        say(&mut g, name, State::Up);
+    }
+    g.shut_down();
+    assert_eq!(steps(&mut g), ["halt a", "halt b"]);
+    assert!(say(&mut g, "a", State::Down).is_empty());
+    assert_eq!(say(&mut g, "b", State::Down), ["halt log"]);
+}
+
+#[test]
+fn a_reader_that_is_ordered_after_who_writes_is_stopped_first_and_nothing_waits_for_ever() {
+    let mut g = graph(&["a writes log", "middle after a", "log after middle"]);
+    for name in ["a", "middle", "log"] {
+        start(&mut g, name);
+        say(&mut g, name, State::Up);
+    }
+    g.shut_down();
+    assert_eq!(steps(&mut g), ["halt log"]);
+    assert_eq!(say(&mut g, "log", State::Down), ["halt middle"]);
 }
 
 #[test]

@@ -1,0 +1,50 @@
+//! What a service is connected to besides its log: the pipes between services, and the lock on itself.
+
+use crate::arguments::Options;
+use crate::launch::Surroundings;
+use crate::supervisor::Supervisor;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The service's ends of pipes that init holds. We hold them as well: for us they never end.
+pub(crate) struct Pipeline {
+    input: Option<OwnedFd>,
+    output: Option<OwnedFd>,
+}
+
+impl Pipeline {
+    pub(crate) fn inherit(options: &Options) -> io::Result<Pipeline> {
+        let inherit = |number: Option<i32>| number.map(sys::fd::inherited).transpose();
+        Ok(Pipeline { input: inherit(options.input)?, output: inherit(options.output)? })
+    }
+}
+
+impl Supervisor {
+    /// What the service's programs have around them, if nothing else is said.
+    pub(crate) fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            input: self.pipeline.input.as_ref().unwrap_or(&self.null).as_fd(),
+            output: self.pipeline.output.as_ref().map(AsFd::as_fd),
+            extra: &[],
+            new_pid_namespace: false,
+            record: None,
+        }
+    }
+
+    /// Locks the service, if that is asked for, and says as which descriptor its process gets the lock. It is held as
+    /// long as any process has that open. Whoever has it still when the service is to be started again is not
+    /// waited for: the start has failed, and is tried again as any other.
+    pub(crate) fn lock_service(&self) -> Result<Option<(OwnedFd, i32)>, String> {
+        let Some(number) = self.definition.lock_descriptor else { return Ok(None) };
+        let path = self.status_path.with_file_name("service-lock");
+        match sys::fs::shared_lock(&path) {
+            Ok(lock) => Ok(Some((lock, number))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(format!("unable to lock {}: a process of another run still holds it", path.display()))
+            }
+            Err(error) => {
+                Err(format!("unable to lock {}: {}", path.display(), crate::launch::reason(&error)))
+            }
+        }
+    }
+}
