@@ -80,6 +80,7 @@ impl Backoff {
             // One, or more if the limit was higher when they were noted.
             self.deaths.rotate_left((self.count + 1 - limit).min(DEATHS_MAX));
             self.count = limit - 1;
+            self.deaths.iter_mut().skip(self.count).for_each(|rest| *rest = Tick(0));
         }
         if let Some(slot) = self.deaths.get_mut(self.count) {
             *slot = now;

@@ -172,6 +172,8 @@ pub struct Ready {
     pub timeout: Option<Duration>,
     /// Whether an overdue service is restarted rather than waited for.
     pub restart_when_overdue: bool,
+    /// A readiness command that takes longer has failed, and is killed; none for one that waits by itself.
+    pub probe_timeout: Option<Duration>,
 }
 
 /// By what readiness is learnt.
@@ -355,7 +357,12 @@ impl Default for Health {
 
 impl Default for Ready {
     fn default() -> Self {
-        Ready { method: ReadyMethod::Immediate, timeout: None, restart_when_overdue: false }
+        Ready {
+            method: ReadyMethod::Immediate,
+            timeout: None,
+            restart_when_overdue: false,
+            probe_timeout: Some(Duration::from_secs(10)),
+        }
     }
 }
 

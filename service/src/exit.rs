@@ -8,6 +8,9 @@ use std::fmt;
 pub struct Pid(i32);
 
 impl Pid {
+    /// Process 1.
+    pub const INIT: Pid = Pid(1);
+
     /// The process with this number; none if it is not positive.
     #[must_use]
     pub fn new(number: i32) -> Option<Pid> {

@@ -9,42 +9,65 @@
 //! | `Down` | nothing runs, nothing is due | `Start`, `Once`, `Restart` |
 //! | `Waiting` | died; started again at a deadline | the deadline, any start; `Stop` |
 //! | `Spawning` | a spawn was asked for | `Spawned`, `SpawnFailed` |
-//! | `Running` | the main process lives; pending, overdue or ready | its death; `Stop`, `Restart`, `Halt` |
-//! | `Stopping` | signalled: halt signal, stop signal, then KILL, each with a deadline | its death |
+//! | `Running` | the main process lives; pending, overdue or ready | its death; `Stop`, `Restart`, `Halt`, `Stopping`; what it is condemned for |
+//! | `Stopping` | its end is awaited, by steps that each have a deadline: halt signal, stop signal, KILL | its death |
 //! | `Finishing` | dead; the finish script runs | the script's death |
-//! | `Done` | ended with success, and is not to be started again | `Restart`; any start, unless it is a oneshot |
+//! | `Undoing` | a oneshot that was done; its down command runs | the command's death |
+//! | `Done` | ended with success, and is not to be started again | `Restart`; any start, unless it is a oneshot; `Stop` |
 //! | `Failed` | given up | any start; `Stop` |
 //!
-//! Commands are taken in every phase. A stop in progress is never put off by repeating it.
+//! Commands are taken in every phase. A stop in progress is never put off by repeating it. What goes on beside
+//! a process that runs (health checks, a reload, a pause, the watchdog) ends with the run: see [`care`].
 
+/// Whether a test has planted this bug: see [`mutation`]. Never, in a program.
+macro_rules! planted {
+    ($bug:ident) => {{
+        #[cfg(test)]
+        let planted = crate::machine::mutation::planted(crate::machine::mutation::Bug::$bug);
+        #[cfg(not(test))]
+        let planted = false;
+        planted
+    }};
+}
+
+mod care;
 #[cfg(test)]
 mod explore;
+#[cfg(test)]
+mod invariants;
+mod life;
+#[cfg(test)]
+mod mutation;
+mod pause;
 mod phase;
+mod policy;
 mod ready;
+mod reload;
+mod resume;
 mod save;
+mod stop;
 #[cfg(test)]
 mod tests;
+mod time;
+#[cfg(test)]
+mod traces;
 mod view;
 
-use crate::backoff::{Backoff, Verdict};
-use crate::definition::{Definition, Kind, Ready, ReadyMethod, Restart, RestartWhen, Scope, Stop};
+use crate::backoff::Backoff;
+use crate::definition::{Definition, Scope};
 use crate::exit::{Pid, WaitStatus};
 use crate::list::List;
 use crate::signal::Signal;
 use crate::status::Want;
 use crate::tick::Tick;
-use phase::{Phase, Probe, Readiness, StopStep};
+use care::Care;
+use phase::{Phase, StopStep};
+use policy::Policy;
+pub use resume::STATE_VERSION;
 use std::time::Duration;
 
-/// How long a finish script may take before it is killed, as under s6.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often KILL is repeated for a process that does not die of it: one that hangs in the kernel.
-const KILL_AGAIN: Duration = Duration::from_secs(5);
-/// The exit code by which a finish script declares that restarting is of no use (s6's servicedir contract).
-const PERMANENT_FAILURE: WaitStatus = WaitStatus::Exited(125);
-
 /// What has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// Want it up.
     Start,
@@ -58,6 +81,10 @@ pub enum Event {
     Reload,
     /// Send it a signal.
     Kill(Signal),
+    /// Stop its processes where they are.
+    Pause,
+    /// Let them go on.
+    Continue,
     /// The machine goes down.
     Halt,
     /// Exit once it is down.
@@ -66,16 +93,39 @@ pub enum Event {
     Spawned(Pid),
     /// The other answer to [`Action::Spawn`].
     SpawnFailed,
-    /// A process ended: the main one, or the finish script.
+    /// A process ended: the main one, the finish script, or the down command.
     Died(Pid, WaitStatus),
-    /// It told that it is ready.
+    /// It told that it is ready, or that it has reloaded (sd_notify(3), READY=1).
     Ready,
-    /// The readiness command ended, with success or not.
-    ProbeEnded(bool),
+    /// It told that it reloads (RELOADING=1).
+    Reloading,
+    /// It told that it stops by itself (STOPPING=1).
+    Stopping,
+    /// It told that it needs so much more time for what it does (EXTEND_TIMEOUT_USEC).
+    ExtendTimeout(Duration),
+    /// It told that it lives (WATCHDOG=1).
+    Watchdog,
+    /// It told that it is broken (WATCHDOG=trigger).
+    WatchdogTrigger,
+    /// A command beside the service ended, with success or not; or could not be started, which is no success.
+    TaskEnded(Task, bool),
     /// The answer to [`Action::SpawnFinish`]; none if there is no process.
     FinishSpawned(Option<Pid>),
+    /// The answer to [`Action::SpawnDown`]; none if there is no process.
+    DownSpawned(Option<Pid>),
     /// Time has passed.
     Tick,
+}
+
+/// A command that runs beside the service, once at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// It finds out whether the service is ready.
+    Probe,
+    /// It finds out whether the service still does its work.
+    Health,
+    /// It has the service reload its configuration.
+    Reload,
 }
 
 /// What is to be done.
@@ -85,12 +135,16 @@ pub enum Action {
     Spawn,
     /// Send a signal.
     Signal(Pid, Signal, Scope),
+    /// Kill what is left of the service's control group.
+    Sweep,
     /// Start the finish script for this death, and answer with `FinishSpawned` before any other event.
     SpawnFinish(WaitStatus),
-    /// Start the readiness command; its end is told as `ProbeEnded`.
-    StartProbe,
-    /// End the readiness command, whose end is then of no interest.
-    StopProbe,
+    /// Start the down command, and answer with `DownSpawned` before any other event.
+    SpawnDown,
+    /// Start this command; its end is told as `TaskEnded`.
+    StartTask(Task),
+    /// Kill it; its end is then of no interest.
+    EndTask(Task),
     /// Write the status, then tell whoever listens.
     Publish,
     /// The supervisor's work is done.
@@ -98,7 +152,7 @@ pub enum Action {
 }
 
 /// The most actions that one event causes.
-pub const ACTIONS_MAX: usize = 6;
+pub const ACTIONS_MAX: usize = 8;
 
 /// What one event causes, in order.
 pub type Actions = List<Action, ACTIONS_MAX>;
@@ -120,48 +174,16 @@ pub enum Reason {
     TimedOut,
     /// It takes long to become ready, and is waited for.
     Overdue,
-}
-
-/// The parts of a definition that decide what is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    oneshot: bool,
-    finish: bool,
-    ready_by: Readiness,
-    probe_interval: Duration,
-    ready_timeout: Option<Duration>,
-    restart_when_overdue: bool,
-    start_timeout: Option<Duration>,
-    restart: Restart,
-    stop: Stop,
-}
-
-impl Policy {
-    /// The policy that `definition` declares.
-    #[must_use]
-    pub fn new(definition: &Definition) -> Policy {
-        let Ready { method, timeout, restart_when_overdue } = &definition.ready;
-        let (ready_by, probe_interval) = match method {
-            ReadyMethod::Immediate => (Readiness::Immediate, Duration::ZERO),
-            ReadyMethod::Descriptor(_) | ReadyMethod::Notify(_) => {
-                (Readiness::Pending { overdue: false, probe: Probe::None }, Duration::ZERO)
-            }
-            ReadyMethod::Command { interval, .. } => {
-                (Readiness::Pending { overdue: false, probe: Probe::Running }, *interval)
-            }
-        };
-        Policy {
-            oneshot: definition.kind == Kind::Oneshot,
-            finish: definition.finish,
-            ready_by,
-            probe_interval,
-            ready_timeout: *timeout,
-            restart_when_overdue: *restart_when_overdue,
-            start_timeout: definition.start_timeout,
-            restart: definition.restart,
-            stop: definition.stop,
-        }
-    }
+    /// Its health checks fail.
+    Unhealthy,
+    /// Its watchdog was not heard of in time, or was pulled.
+    Watchdog,
+    /// Its reload command failed, or took too long.
+    ReloadFailed,
+    /// It takes long to reload, and is waited for.
+    ReloadOverdue,
+    /// Its down command failed, or took too long.
+    DownFailed,
 }
 
 /// One service under supervision.
@@ -172,6 +194,8 @@ pub struct Machine {
     phase: Phase,
     reason: Reason,
     backoff: Backoff,
+    /// What goes on beside the main process.
+    care: Care,
     /// Start again as soon as what runs has ended: somebody asked for it.
     start_again: bool,
     /// Exit once nothing runs.
@@ -193,6 +217,7 @@ impl Machine {
             phase: Phase::Down,
             reason: Reason::None,
             backoff: Backoff::new(),
+            care: Care::default(),
             start_again: false,
             exiting: false,
             since: now,
@@ -203,45 +228,16 @@ impl Machine {
         }
     }
 
-    /// A service whose main process runs already: a supervisor before this one started it at `started`.
-    /// `ready_since` tells whether it is known to be ready.
-    pub fn adopt(
-        &mut self,
-        now: Tick,
-        pid: Pid,
-        want: Want,
-        started: Tick,
-        ready_since: Option<Tick>,
-        starts: u32,
-    ) {
-        let readiness = if ready_since.is_some() { Readiness::Ready } else { self.policy.ready_by };
-        self.want = want;
-        self.phase = Phase::Running { pid, readiness };
-        self.since = ready_since.unwrap_or(now);
-        self.started = started;
-        self.ready_since = ready_since;
-        self.starts = starts;
-    }
-
-    /// Whether an adopted service has a readiness command that has to be started for it.
-    #[must_use]
-    pub fn awaits_probe(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Running { readiness: Readiness::Pending { probe: Probe::Running, .. }, .. }
-        )
-    }
-
     /// Takes an event, and returns what is to be done about it.
     pub fn handle(&mut self, now: Tick, event: Event) -> Actions {
         let mut actions = Actions::new();
         let before = self.visible();
         self.dispatch(now, event, &mut actions);
         let after = self.visible();
-        if before.0 != after.0 {
+        if before.state != after.state {
             self.since = now;
         }
-        if before != after {
+        if before != after && !planted!(UntoldChange) {
             actions.push(Action::Publish);
         }
         if self.may_exit() {
@@ -256,17 +252,33 @@ impl Machine {
             Event::Once => self.start(Want::Once, actions),
             Event::Stop => self.stop(now, actions),
             Event::Restart => self.restart(now, actions),
-            Event::Reload => self.send(self.policy.stop.reload_signal, actions),
-            Event::Kill(signal) => self.send(signal, actions),
+            Event::Reload => self.reload(now, actions),
+            Event::Kill(signal) => self.kill(now, signal, actions),
+            Event::Pause => self.pause(now, actions),
+            Event::Continue => self.go_on(now, actions),
             Event::Halt => self.halt(now, actions),
             Event::Exit => self.exiting = true,
-            Event::Spawned(pid) => self.spawned(now, pid, actions),
+            Event::Spawned(pid) => self.spawned(now, pid),
             Event::SpawnFailed => self.spawn_failed(now, actions),
             Event::Died(pid, status) => self.died(now, pid, status, actions),
-            Event::Ready => self.became_ready(now, actions),
-            Event::ProbeEnded(success) => self.probe_ended(now, success, actions),
+            Event::Ready => self.told_ready(now, actions),
+            Event::Reloading => self.told_reloading(now),
+            Event::Stopping => self.told_stopping(now, actions),
+            Event::ExtendTimeout(by) => self.extend(now, by),
+            Event::Watchdog => self.watchdog_heard(now),
+            Event::WatchdogTrigger => self.watchdog_missed(now, actions),
+            Event::TaskEnded(task, success) => self.task_ended(now, task, success, actions),
             Event::FinishSpawned(pid) => self.finish_spawned(now, pid, actions),
+            Event::DownSpawned(pid) => self.down_spawned(pid, actions),
             Event::Tick => self.tick(now, actions),
+        }
+    }
+
+    fn task_ended(&mut self, now: Tick, task: Task, success: bool, actions: &mut Actions) {
+        match task {
+            Task::Probe => self.probe_ended(now, success, actions),
+            Task::Health => self.check_ended(now, success, actions),
+            Task::Reload => self.reload_ended(success),
         }
     }
 
@@ -281,7 +293,9 @@ impl Machine {
             Phase::Down | Phase::Waiting { .. } | Phase::Failed => self.begin_anew(actions),
             // A oneshot that is done has done what it is wanted for.
             Phase::Done if !self.policy.oneshot => self.begin_anew(actions),
-            Phase::Stopping { .. } | Phase::Finishing { .. } => self.start_again = true,
+            Phase::Stopping { .. } | Phase::Finishing { .. } | Phase::Undoing { .. } => {
+                self.start_again = true;
+            }
             Phase::Spawning | Phase::Running { .. } | Phase::Done => {}
         }
     }
@@ -294,12 +308,21 @@ impl Machine {
             self.want = Want::Up;
         }
         match self.phase {
+            Phase::Done if self.policy.undo => {
+                self.start_again = true;
+                self.begin_undo(now, actions);
+            }
             Phase::Down | Phase::Waiting { .. } | Phase::Failed | Phase::Done => self.begin_anew(actions),
+            Phase::Running { .. } if planted!(RestartAtOnce) => self.begin_anew(actions),
             Phase::Running { pid, .. } => {
                 self.start_again = true;
                 self.begin_stop(now, pid, StopStep::Stop, actions);
             }
-            Phase::Stopping { .. } | Phase::Finishing { .. } => self.start_again = true,
+            Phase::Stopping { pid, step, deadline } => {
+                self.start_again = true;
+                self.stop_already(now, pid, step, deadline, actions);
+            }
+            Phase::Finishing { .. } | Phase::Undoing { .. } => self.start_again = true,
             Phase::Spawning => {}
         }
     }
@@ -308,16 +331,22 @@ impl Machine {
         self.want = Want::Down;
         self.start_again = false;
         match self.phase {
+            Phase::Done if self.policy.undo => self.begin_undo(now, actions),
             Phase::Waiting { .. } | Phase::Failed | Phase::Done => self.rest(Phase::Down, Reason::None),
             Phase::Running { pid, .. } => self.begin_stop(now, pid, StopStep::Stop, actions),
-            Phase::Down | Phase::Spawning | Phase::Stopping { .. } | Phase::Finishing { .. } => {}
+            Phase::Stopping { pid, step, deadline } => {
+                self.stop_already(now, pid, step, deadline, actions);
+            }
+            Phase::Down | Phase::Spawning | Phase::Finishing { .. } | Phase::Undoing { .. } => {}
         }
     }
 
-    /// Going down with the machine is a stop that may begin with a signal of its own.
+    /// Going down with the machine is a stop that may begin with a step of its own.
     fn halt(&mut self, now: Tick, actions: &mut Actions) {
         self.exiting = true;
-        if let (Phase::Running { pid, .. }, Some(_)) = (self.phase, self.policy.stop.halt_signal) {
+        if let Phase::Running { pid, .. } = self.phase
+            && self.policy.halts_gently()
+        {
             self.want = Want::Down;
             self.begin_stop(now, pid, StopStep::Halt, actions);
         } else {
@@ -325,137 +354,15 @@ impl Machine {
         }
     }
 
-    fn send(&self, signal: Signal, actions: &mut Actions) {
-        if let Phase::Running { pid, .. } | Phase::Stopping { pid, .. } = self.phase {
-            actions.push(Action::Signal(pid, signal, Scope::Main));
-        }
-    }
-
-    // --- the main process ---
-
-    /// A start that somebody asked for: what went wrong before is forgotten.
-    fn begin_anew(&mut self, actions: &mut Actions) {
-        self.backoff = Backoff::new();
-        self.begin(actions);
-    }
-
-    fn begin(&mut self, actions: &mut Actions) {
-        self.start_again = false;
-        self.phase = Phase::Spawning;
-        actions.push(Action::Spawn);
-    }
-
-    fn spawned(&mut self, now: Tick, pid: Pid, actions: &mut Actions) {
-        if self.phase != Phase::Spawning {
-            return;
-        }
-        self.starts = self.starts.saturating_add(1);
-        self.started = now;
-        self.reason = Reason::None;
-        self.ready_since =
-            (self.policy.ready_by == Readiness::Immediate && !self.policy.oneshot).then_some(now);
-        self.phase = Phase::Running { pid, readiness: self.policy.ready_by };
-        if self.awaits_probe() {
-            actions.push(Action::StartProbe);
-        }
-    }
-
-    fn spawn_failed(&mut self, now: Tick, actions: &mut Actions) {
-        if self.phase == Phase::Spawning {
-            self.reason = Reason::SpawnFailed;
-            self.started = now;
-            self.after_failure(now, actions);
-        }
-    }
-
-    fn died(&mut self, now: Tick, pid: Pid, status: WaitStatus, actions: &mut Actions) {
-        match self.phase {
-            Phase::Running { pid: main, .. } | Phase::Stopping { pid: main, .. } if main == pid => {
-                self.end_probe(actions);
-                self.last_exit = Some((status, now));
-                self.ready_since = None;
-                if let Phase::Running { .. } = self.phase {
-                    self.reason = Reason::Died;
-                }
-                if self.policy.finish {
-                    self.phase =
-                        Phase::Finishing { died: status, pid: None, deadline: now.after(FINISH_TIMEOUT) };
-                    actions.push(Action::SpawnFinish(status));
-                } else {
-                    self.after_death(now, status, actions);
-                }
-            }
-            Phase::Finishing { died, pid: Some(finish), .. } if finish == pid => {
-                self.finished(now, died, status, actions);
-            }
-            Phase::Down
-            | Phase::Waiting { .. }
-            | Phase::Spawning
-            | Phase::Running { .. }
-            | Phase::Stopping { .. }
-            | Phase::Finishing { .. }
-            | Phase::Done
-            | Phase::Failed => {}
-        }
-    }
-
-    fn finish_spawned(&mut self, now: Tick, pid: Option<Pid>, actions: &mut Actions) {
-        if let Phase::Finishing { died, pid: current @ None, .. } = &mut self.phase {
-            *current = pid;
-            let died = *died;
-            if pid.is_none() {
-                self.after_death(now, died, actions);
-            }
-        }
-    }
-
-    fn finished(&mut self, now: Tick, died: WaitStatus, finish: WaitStatus, actions: &mut Actions) {
-        let asked = self.start_again || self.want == Want::Down;
-        if finish == PERMANENT_FAILURE && !asked {
-            self.rest(Phase::Failed, Reason::Permanent);
-        } else {
-            self.after_death(now, died, actions);
-        }
-    }
-
-    /// Nothing of the service runs any more: what now?
-    fn after_death(&mut self, now: Tick, status: WaitStatus, actions: &mut Actions) {
-        match self.want {
-            Want::Down => self.rest(Phase::Down, Reason::None),
-            Want::Up | Want::Once if self.start_again => self.begin_anew(actions),
-            Want::Once => {
-                self.want = Want::Down;
-                self.rest_by(status);
-            }
-            Want::Up if self.policy.oneshot && status.success() => self.rest(Phase::Done, Reason::None),
-            Want::Up => match (self.policy.restart.when, status.success()) {
-                (RestartWhen::Never, _) | (RestartWhen::OnFailure, true) => self.rest_by(status),
-                (RestartWhen::Always, _) | (RestartWhen::OnFailure, false) => {
-                    self.after_failure(now, actions);
-                }
-            },
-        }
-    }
-
-    fn after_failure(&mut self, now: Tick, actions: &mut Actions) {
-        if self.policy.restart.when == RestartWhen::Never || self.want == Want::Once {
-            return self.rest(Phase::Failed, self.reason);
-        }
-        match self.backoff.died(now, now.since(self.started), &self.policy.restart) {
-            Verdict::GiveUp => self.rest(Phase::Failed, Reason::GaveUp),
-            // A failing spawn is answered at once: beginning again here would recurse for ever.
-            Verdict::Wait(wait) if wait.is_zero() && self.reason != Reason::SpawnFailed => {
-                self.begin(actions);
-            }
-            Verdict::Wait(wait) => self.phase = Phase::Waiting { until: now.after(wait) },
-        }
-    }
-
-    fn rest_by(&mut self, status: WaitStatus) {
-        if status.success() {
-            self.rest(Phase::Done, Reason::None);
-        } else {
-            self.rest(Phase::Failed, self.reason);
+    fn kill(&mut self, now: Tick, signal: Signal, actions: &mut Actions) {
+        let Some(pid) = self.pid() else { return };
+        let stopping = matches!(self.phase, Phase::Stopping { .. });
+        match signal {
+            // A stop is not held up.
+            Signal::STOP if stopping => {}
+            Signal::STOP => self.pause(now, actions),
+            Signal::CONT => self.go_on(now, actions),
+            _ => actions.push(Action::Signal(pid, signal, Scope::Main)),
         }
     }
 
@@ -463,30 +370,5 @@ impl Machine {
         self.phase = phase;
         self.reason = reason;
         self.start_again = false;
-    }
-
-    // --- stopping ---
-
-    fn begin_stop(&mut self, now: Tick, pid: Pid, step: StopStep, actions: &mut Actions) {
-        self.end_probe(actions);
-        self.ready_since = None;
-        let Stop { signal, timeout, scope, halt_signal, halt_timeout, .. } = self.policy.stop;
-        let wait = match step {
-            StopStep::Halt => {
-                actions.push(Action::Signal(pid, halt_signal.unwrap_or(signal), Scope::Main));
-                Some(halt_timeout)
-            }
-            StopStep::Stop => {
-                actions.push(Action::Signal(pid, signal, scope));
-                timeout
-            }
-            StopStep::Kill => {
-                actions.push(Action::Signal(pid, Signal::KILL, scope));
-                Some(KILL_AGAIN)
-            }
-        };
-        // A stopped process hears nothing until it is continued.
-        actions.push(Action::Signal(pid, Signal::CONT, scope));
-        self.phase = Phase::Stopping { pid, step, deadline: now.after(wait.unwrap_or(Duration::MAX)) };
     }
 }

@@ -18,6 +18,8 @@ impl Signal {
     pub const HUP: Signal = Signal(1);
     /// Interrupt; to PID 1 from the kernel, Ctrl-Alt-Del.
     pub const INT: Signal = Signal(2);
+    /// Abort, with a core.
+    pub const ABRT: Signal = Signal(6);
     /// Kill, which cannot be caught.
     pub const KILL: Signal = Signal(9);
     /// User signal 1; to PID 1 from busybox, halt.
@@ -30,6 +32,8 @@ impl Signal {
     pub const CHLD: Signal = Signal(17);
     /// Continue a stopped process.
     pub const CONT: Signal = Signal(18);
+    /// Stop where it is, which cannot be caught.
+    pub const STOP: Signal = Signal(19);
     /// Power failure.
     pub const PWR: Signal = Signal(30);
     /// `RTMIN+3`; to the first process of a container, by convention, stop.

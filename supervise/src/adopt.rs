@@ -76,7 +76,6 @@ impl Supervisor {
                 self.queue.push_back(Event::Start);
             }
         }
-        self.probe_wanted = self.machine.awaits_probe();
         self.dirty = true;
     }
 

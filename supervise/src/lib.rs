@@ -13,6 +13,7 @@ mod narrate;
 mod pipeline;
 mod publish;
 mod supervisor;
+mod tasks;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -61,6 +61,11 @@ pub(crate) fn reason(machine: &Machine, problem: &str) -> String {
         Reason::Permanent => format!("its finish script declared a permanent failure after it {}", last()),
         Reason::TimedOut => "took too long".to_owned(),
         Reason::Overdue => "takes longer to become ready than it should".to_owned(),
+        Reason::Unhealthy => "its health checks fail".to_owned(),
+        Reason::Watchdog => "its watchdog was not heard of in time".to_owned(),
+        Reason::ReloadFailed => "its last reload failed".to_owned(),
+        Reason::ReloadOverdue => "takes longer to reload than it should".to_owned(),
+        Reason::DownFailed => "its down command failed".to_owned(),
     }
 }
 

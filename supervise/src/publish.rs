@@ -40,6 +40,9 @@ impl Supervisor {
             last_exit,
             last_exit_at,
             next_start: machine.next_start(),
+            paused: machine.paused(),
+            reloading: machine.reloading(),
+            unhealthy: machine.unhealthy(),
             reason: self.reason(),
             ..Status::new(&self.definition.name, self.definition.kind)
         }

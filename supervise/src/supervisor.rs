@@ -3,6 +3,7 @@
 use crate::arguments::Options;
 use crate::launch::{self, Surroundings};
 use crate::pipeline::Pipeline;
+use crate::tasks::Tasks;
 use crate::{conditions, narrate};
 use service::definition::ReadyMethod;
 use service::machine::{Action, Event, Machine};
@@ -42,9 +43,7 @@ pub(crate) struct Supervisor {
     pub(crate) record_path: PathBuf,
     /// The end that a service writes its readiness to.
     notification: Option<OwnedFd>,
-    probe: Option<Pid>,
-    /// An adopted service's readiness command has yet to be started.
-    pub(crate) probe_wanted: bool,
+    pub(crate) tasks: Tasks,
     pub(crate) adopted: Option<OwnedFd>,
     pub(crate) adopted_deadline: Option<Tick>,
     pub(crate) pid_start: u64,
@@ -105,8 +104,7 @@ impl Supervisor {
             record: sys::record::open(&record_path).ok(),
             record_path,
             notification: None,
-            probe: None,
-            probe_wanted: false,
+            tasks: Tasks::default(),
             adopted: None,
             adopted_deadline: None,
             pid_start: 0,
@@ -153,9 +151,6 @@ impl Supervisor {
 
     /// Handles what is queued and everything that follows from it, then tells the outcome once.
     fn settle(&mut self) {
-        if std::mem::take(&mut self.probe_wanted) {
-            self.start_probe();
-        }
         while let Some(event) = self.queue.pop_front() {
             // Ready and dead at one waking: who waits for it to become ready hears of both.
             if matches!(event, Event::Died(..)) && std::mem::take(&mut self.dirty) {
@@ -190,13 +185,13 @@ impl Supervisor {
             return;
         }
         let uptime = self.machine.started().map_or(std::time::Duration::ZERO, |started| now.since(started));
-        let (ours, before) = (self.machine.pid(), self.machine.state());
+        let ours = self.machine.pid();
+        let expected = self.machine.state() == State::Stopping && self.machine.end_is_wanted();
         let actions = self.machine.handle(now, event);
         if let Event::Died(pid, status) = event
             && ours == Some(pid)
         {
             self.close_notification();
-            let expected = before == State::Stopping;
             if let Some(line) = narrate::death(&self.machine, status, uptime, now).filter(|_| !expected) {
                 self.say(&line);
             }
@@ -230,12 +225,10 @@ impl Supervisor {
             Action::Spawn => self.spawn(),
             Action::Signal(pid, signal, scope) => self.signal(pid, signal, scope),
             Action::SpawnFinish(status) => self.spawn_finish(status),
-            Action::StartProbe => self.start_probe(),
-            Action::StopProbe => {
-                if let Some(pid) = self.probe.take() {
-                    let _ = sys::process::signal_group(pid, Signal::KILL);
-                }
-            }
+            Action::SpawnDown => self.spawn_down(),
+            Action::StartTask(task) => self.start_task(task),
+            Action::EndTask(task) => self.end_task(task),
+            Action::Sweep => {}
             Action::Publish => self.dirty = true,
             Action::Exit => self.exiting = true,
         }
@@ -316,18 +309,6 @@ impl Supervisor {
         self.queue.push_front(Event::FinishSpawned(child.ok().map(|child| child.pid)));
     }
 
-    fn start_probe(&mut self) {
-        let ReadyMethod::Command { command, .. } = &self.definition.ready.method else { return };
-        let surroundings = Surroundings { input: self.null.as_fd(), output: None, ..self.surroundings() };
-        match launch::start(&self.definition, command, &surroundings) {
-            Ok(child) => self.probe = Some(child.pid),
-            Err(problem) => {
-                self.say(&format!("warning: readiness command: {problem} (trying again)"));
-                self.queue.push_back(Event::ProbeEnded(false));
-            }
-        }
-    }
-
     fn watch_notification(&mut self, reader: Option<OwnedFd>) {
         self.close_notification();
         if let Some(reader) = reader {
@@ -371,9 +352,8 @@ impl Supervisor {
         // A pipe may hold a readiness that came before the death which is about to be reaped.
         self.read_notification();
         while let Some((pid, status)) = sys::process::reap() {
-            if self.probe == Some(pid) {
-                self.probe = None;
-                self.queue.push_back(Event::ProbeEnded(status.success()));
+            if let Some(task) = self.tasks.ended(pid) {
+                self.task_ended(task, status);
             } else {
                 self.queue.push_back(Event::Died(pid, status));
             }
@@ -428,11 +408,18 @@ impl Supervisor {
                 self.clients.answer(client, &format!("ok\n{line}\n"));
             }
             Command::Died(..) => self.clients.answer(client, "error only init can say that\n"),
-            Command::Pause | Command::Continue | Command::Reexec => {
+            Command::Reexec => {
                 self.clients.answer(client, "error not supported by this version\n");
             }
-            Command::Reload | Command::Kill(_) if !running => {
+            Command::Reload | Command::Kill(_) | Command::Pause | Command::Continue if !running => {
                 self.clients.answer(client, "error not running\n");
+            }
+            Command::Reload if !self.machine.may_reload() => {
+                let what = if self.machine.reloading() { "reloading already" } else { "not ready" };
+                self.clients.answer(client, &format!("error {what}\n"));
+            }
+            Command::Pause if self.machine.state() == State::Stopping => {
+                self.clients.answer(client, "error stopping\n");
             }
             Command::Restart if self.machine.want() == Want::Down => {
                 self.clients.answer(client, "error not wanted up\n");
@@ -443,6 +430,8 @@ impl Supervisor {
             | Command::Restart
             | Command::Reload
             | Command::Kill(_)
+            | Command::Pause
+            | Command::Continue
             | Command::Halt
             | Command::Exit => {
                 self.note_request(client, command);
@@ -460,14 +449,11 @@ impl Supervisor {
             Command::Restart => Event::Restart,
             Command::Reload => Event::Reload,
             Command::Kill(signal) => Event::Kill(signal),
+            Command::Pause => Event::Pause,
+            Command::Continue => Event::Continue,
             Command::Halt => Event::Halt,
             Command::Exit => Event::Exit,
-            Command::Died(..)
-            | Command::Status
-            | Command::Events
-            | Command::Pause
-            | Command::Continue
-            | Command::Reexec => return,
+            Command::Died(..) | Command::Status | Command::Events | Command::Reexec => return,
         });
     }
 

@@ -24,7 +24,6 @@ mod output;
 mod pipes;
 mod program;
 mod reader;
-mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -35,7 +34,6 @@ pub use directory::read_toml;
 
 use service::Definition;
 use service::plan::Entry;
-use service::settings::Settings;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,8 +45,6 @@ pub struct Options {
     pub services: PathBuf,
     /// A second tree of the same form, of which only what is dropped in (`NAME/service.d`) is read.
     pub overrides: Option<PathBuf>,
-    /// The settings of the machine; none for the file `init.toml` beside the tree.
-    pub settings: Option<PathBuf>,
     /// Instances of templates that were asked for by name.
     pub instances: BTreeSet<String>,
     /// Where the machine's programs are looked for; none for no look.
@@ -130,9 +126,7 @@ pub struct Edge {
 pub struct Compiled {
     /// Every service, sorted by name.
     pub services: Vec<Service>,
-    /// What the file beside the tree says, `init.toml`.
-    pub settings: Settings,
-    /// What is wrong with the tree itself, and with the settings.
+    /// What is wrong with the tree itself.
     pub stray: Vec<Diagnostic>,
 }
 
@@ -207,7 +201,7 @@ impl Compiled {
         self.services.iter().map(Service::entry).collect()
     }
 
-    /// Writes the settings and the definitions of the valid longruns and oneshots below `run`, and the plan last.
+    /// Writes the definitions of the valid longruns and oneshots below `run`, and the plan last.
     ///
     /// # Errors
     /// What could not be written, and why.
@@ -235,14 +229,5 @@ pub fn compile(options: &Options) -> io::Result<Compiled> {
     graph::join(&mut compiled.services);
     cycle::find(&mut compiled.services, &options.services);
     pipes::link(&mut compiled.services);
-    read_settings(&mut compiled, options);
     Ok(compiled)
-}
-
-fn read_settings(compiled: &mut Compiled, options: &Options) {
-    let Some(file) = options.settings.clone().or_else(|| settings::beside(&options.services)) else { return };
-    let root = options.root.as_deref().unwrap_or(Path::new("/"));
-    let (settings, mut diagnostics) = settings::read(&file, root);
-    compiled.settings = settings;
-    compiled.stray.append(&mut diagnostics);
 }

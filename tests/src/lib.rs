@@ -14,7 +14,6 @@
 )]
 
 pub mod fixture;
-pub mod hostile;
 pub mod http;
 pub mod machine;
 pub mod observer;
@@ -24,7 +23,7 @@ pub mod supervised;
 pub mod wait;
 
 pub use fixture::Fixture;
-pub use machine::{Boot, Ending, Machine, Outcome};
+pub use machine::{Ending, Machine, Outcome};
 pub use observer::{Event, Observer};
 pub use service::status::{State, Status, Want};
 pub use service::{Pid, Signal, WaitStatus};

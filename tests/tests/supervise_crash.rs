@@ -74,7 +74,7 @@ fn a_stop_that_was_under_way_goes_on() {
 
 #[test]
 fn readiness_that_was_told_is_remembered_and_a_probe_goes_on() {
-    let toml = "command = [\"sleep\", \"1000\"]\n[ready]\ninterval = \"5ms\"\ncommand = [\"test\", \"-e\", \"@T/go\"]";
+    let toml = "command = [\"sleep\", \"1000\"]\n[ready]\ninterval = \"10ms\"\ncommand = [\"test\", \"-e\", \"@T/go\"]";
     let mut service = Fixture::new().service("a", toml).start();
     let pid = service.until(State::Starting).pid;
     service.kill_supervisor();

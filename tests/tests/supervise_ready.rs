@@ -65,7 +65,7 @@ fn a_service_that_closes_the_descriptor_in_silence_is_never_ready() {
 #[test]
 fn a_command_that_ends_with_success_makes_it_ready() {
     let toml = "command = [\"sleep\", \"1000\"]\n[ready]\ncommand = [\"@T/probe\"]\n";
-    let toml = format!("{toml}interval = \"5ms\"");
+    let toml = format!("{toml}interval = \"10ms\"");
     let fixture = Fixture::new().service("a", &toml).file("probe", "");
     let fixture = executable(fixture, "probe", "#!/bin/sh\necho probe >> @T/trace\ntest -e @T/go\n");
     let service = fixture.start();

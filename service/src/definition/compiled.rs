@@ -208,6 +208,7 @@ impl Definition {
             ReadyMethod::Command { command, interval } => {
                 out.line("ready-interval", interval.as_millis());
                 out.lines("ready-argument", command);
+                out.line("ready-probe-timeout", self.ready.probe_timeout.unwrap_or_default().as_millis());
             }
         }
         if let Some(timeout) = self.ready.timeout {
@@ -305,6 +306,7 @@ impl Definition {
                 ReadyMethod::Command { command, .. } => command.push(value),
                 ReadyMethod::Immediate | ReadyMethod::Descriptor(_) | ReadyMethod::Notify(_) => return None,
             },
+            "ready-probe-timeout" => self.ready.probe_timeout = limit(&value)?,
             "ready-timeout" => self.ready.timeout = Some(milliseconds(&value)?),
             "ready-restart-when-overdue" => self.ready.restart_when_overdue = value.parse().ok()?,
             _ => {
@@ -412,6 +414,7 @@ mod tests {
                 },
                 timeout: Some(Duration::from_secs(300)),
                 restart_when_overdue: true,
+                probe_timeout: None,
             },
             restart: Restart { when: RestartWhen::OnFailure, give_up_deaths: 3, ..Restart::default() },
             start_timeout: Some(Duration::from_secs(60)),

@@ -1,42 +1,29 @@
-//! The machine in every world that matters: each event in each reachable state, with a model of the
-//! processes beside it that checks what the machine may never do.
+//! The machine in every world that matters: each event in each reachable state, with the invariants watched.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test says what it looks for, not what it does not")]
 
-use super::*;
-use crate::definition::Definition;
+use super::care::Check;
+use super::invariants::{Asked, Invariant, MAIN, Node, Violation, World};
+use super::mutation::{self, Bug};
+use super::phase::{Phase, Probe, Readiness};
+use super::reload::Reload;
+use super::{Event, Machine, Task};
+use crate::definition::{Definition, Health, Kind, NotifyFrom, ReadyMethod, RestartWhen, Scope};
+use crate::exit::{Pid, WaitStatus};
+use crate::signal::Signal;
+use crate::tick::Tick;
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
-const MAIN: i32 = 100;
-const FINISH: i32 = 200;
+const SCRIPT: i32 = 200;
 /// The time to which every state is moved before it is compared and gone on from.
 const BASE: Tick = Tick(1_000_000_000_000);
-
-/// What really runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-struct World {
-    main: bool,
-    finish: bool,
-    probe: bool,
-    /// A spawn was asked for and not answered.
-    spawning: bool,
-    finish_spawning: bool,
-    exited: bool,
-    /// The finish script of the last death was run, or there was no death yet.
-    finish_done: bool,
-    killed: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Node {
-    machine: Machine,
-    world: World,
-}
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Moves every time so that `now` becomes [`BASE`], and forgets what only counts up.
 fn normalise(mut machine: Machine, now: Tick) -> Machine {
     let map = |tick: Tick| {
-        let moved = (i128::from(tick.0) - i128::from(now.0)).clamp(-90_000_000_000, i128::from(u64::MAX) / 4);
+        let moved = (i128::from(tick.0) - i128::from(now.0)).clamp(-1, i128::from(u64::MAX) / 4);
         Tick(u64::try_from(i128::from(BASE.0) + moved).unwrap())
     };
     // Of the past only its side of the deadlines matters; without this the world would be endless.
@@ -50,28 +37,44 @@ fn normalise(mut machine: Machine, now: Tick) -> Machine {
     machine.started = past(machine.started);
     machine.ready_since = machine.ready_since.map(|_| BASE);
     machine.backoff.map_ticks(past);
-    machine.last_exit = machine.last_exit.map(|(status, _)| (status, BASE));
-    machine.phase = match machine.phase {
-        Phase::Waiting { until } => Phase::Waiting { until: map(until) },
-        Phase::Stopping { pid, step, deadline } => Phase::Stopping { pid, step, deadline: map(deadline) },
-        Phase::Finishing { died, pid, deadline } => Phase::Finishing { died, pid, deadline: map(deadline) },
-        Phase::Running { pid, readiness: Readiness::Pending { overdue, probe: Probe::Again(at) } } => {
-            let probe = Probe::Again(map(at));
-            Phase::Running { pid, readiness: Readiness::Pending { overdue, probe } }
-        }
-        other => other,
-    };
+    machine.last_exit = None;
+    match &mut machine.phase {
+        Phase::Waiting { until } => *until = map(*until),
+        Phase::Stopping { deadline, .. }
+        | Phase::Finishing { deadline, .. }
+        | Phase::Undoing { deadline, .. } => *deadline = deadline.map(map),
+        Phase::Running { readiness: Readiness::Pending { probe, .. }, .. } => match probe {
+            Probe::Again(at) => *at = map(*at),
+            Probe::Running(until) => *until = until.map(map),
+            Probe::None => {}
+        },
+        _ => {}
+    }
+    let care = &mut machine.care;
+    care.failures = care.failures.min(2);
+    care.paused = care.paused.map(|_| BASE);
+    care.extended = care.extended.map(map).filter(|extended| *extended >= BASE);
+    care.watchdog = care.watchdog.map(map);
+    match &mut care.check {
+        Check::Again(tick) | Check::Running(tick) => *tick = map(*tick),
+        Check::None => {}
+    }
+    match &mut care.reload {
+        Some(Reload::ByCommand { deadline }) => *deadline = map(*deadline),
+        Some(Reload::BySelf { deadline }) => *deadline = deadline.map(map),
+        None => {}
+    }
     machine
 }
 
 /// The events that can happen now.
-fn possible(node: &Node) -> Vec<Event> {
-    let (main, finish) = (Pid::new(MAIN).unwrap(), Pid::new(FINISH).unwrap());
-    if node.world.spawning {
-        return vec![Event::Spawned(main), Event::SpawnFailed];
-    }
-    if node.world.finish_spawning {
-        return vec![Event::FinishSpawned(Some(finish)), Event::FinishSpawned(None)];
+fn possible(node: &Node, definition: &Definition) -> Vec<Event> {
+    let script = Pid::new(SCRIPT);
+    match node.world.asked {
+        Asked::Spawn => return vec![Event::Spawned(MAIN), Event::SpawnFailed],
+        Asked::Finish => return vec![Event::FinishSpawned(script), Event::FinishSpawned(None)],
+        Asked::Down => return vec![Event::DownSpawned(script), Event::DownSpawned(None)],
+        Asked::Nothing => {}
     }
     let mut events = vec![
         Event::Start,
@@ -80,139 +83,36 @@ fn possible(node: &Node) -> Vec<Event> {
         Event::Restart,
         Event::Reload,
         Event::Kill(Signal::USR1),
+        Event::Pause,
+        Event::Continue,
         Event::Halt,
         Event::Exit,
         Event::Ready,
         Event::Tick,
     ];
+    // Not in all of the many worlds.
+    if matches!(definition.ready.method, ReadyMethod::Notify(_)) {
+        events.extend([Event::Reloading, Event::Stopping, Event::ExtendTimeout(SECOND * 5)]);
+        events.extend([Event::Watchdog, Event::WatchdogTrigger]);
+    }
     let ends = [WaitStatus::Exited(0), WaitStatus::Exited(125), WaitStatus::from_raw(9)];
-    if node.world.main {
-        events.extend(ends.map(|status| Event::Died(main, status)));
+    if let Some(pid) = node.machine.awaited() {
+        events.extend(ends.map(|status| Event::Died(pid, status)));
     }
-    if node.world.finish {
-        events.extend(ends.map(|status| Event::Died(finish, status)));
-    }
-    if node.world.probe {
-        events.extend([Event::ProbeEnded(true), Event::ProbeEnded(false)]);
+    for (task, runs) in [Task::Probe, Task::Health, Task::Reload].into_iter().zip(node.world.tasks) {
+        if runs {
+            events.extend([Event::TaskEnded(task, true), Event::TaskEnded(task, false)]);
+        }
     }
     events
 }
 
-/// Lets `event` happen at `now`, checks every invariant, and returns what has become of it.
-fn step(node: &Node, event: Event, now: Tick) -> Node {
-    let Node { mut machine, mut world } = *node;
-    match event {
-        Event::Spawned(_) => (world.spawning, world.main, world.killed) = (false, true, false),
-        Event::SpawnFailed => world.spawning = false,
-        Event::FinishSpawned(pid) => {
-            world.finish_spawning = false;
-            world.finish = pid.is_some();
-        }
-        Event::Died(pid, _) if pid.number() == MAIN => world.main = false,
-        Event::Died(..) => world.finish = false,
-        Event::ProbeEnded(_) => world.probe = false,
-        _ => {}
-    }
-    let died = matches!(event, Event::Died(pid, _) if pid.number() == MAIN);
-    let before = machine.visible();
-    let actions = machine.handle(now, event);
-    let mut published = false;
-    for action in actions.iter() {
-        assert!(!world.exited, "nothing after Exit: {action:?}");
-        match action {
-            Action::Spawn => {
-                assert!(!world.main && !world.finish && !world.spawning, "one process at a time");
-                assert_ne!(machine.want, Want::Down, "spawned only if wanted");
-                world.spawning = true;
-            }
-            Action::SpawnFinish(_) => {
-                assert!(died, "finish runs after a death, and once");
-                assert!(!world.main && !world.finish, "one process at a time");
-                world.finish_spawning = true;
-            }
-            Action::Signal(pid, signal, _) => {
-                let alive = if pid.number() == MAIN { world.main } else { world.finish };
-                assert!(alive, "only what lives is signalled");
-                world.killed |= signal == Signal::KILL;
-            }
-            Action::StartProbe => {
-                assert!(world.main && !world.probe, "one probe, of something that runs: {event:?} {node:?}");
-                world.probe = true;
-            }
-            Action::StopProbe => {
-                assert!(world.probe, "only a running probe is ended");
-                world.probe = false;
-            }
-            Action::Publish => published = true,
-            Action::Exit => {
-                assert!(!world.main && !world.finish && !world.spawning, "nothing is left behind");
-                world.exited = true;
-            }
-        }
-    }
-    assert_eq!(published, before != machine.visible(), "every visible change is published, and nothing else");
-    if died {
-        assert_eq!(world.finish_spawning, machine.policy.finish, "every death is finished");
-    }
-    check(&machine, &world);
-    Node { machine, world }
-}
-
-/// What holds in every state between two events.
-fn check(machine: &Machine, world: &World) {
-    assert_eq!(machine.pid().is_some(), world.main, "the machine knows whether the service runs");
-    assert!(world.main || !world.probe, "no probe outlives the service");
-    match machine.phase {
-        Phase::Stopping { .. } => assert!(machine.deadline().is_some(), "every stop has a deadline"),
-        Phase::Finishing { .. } => {
-            assert!(machine.deadline().is_some() || world.finish_spawning, "every finish has a deadline");
-        }
-        Phase::Waiting { .. } => assert!(machine.deadline().is_some(), "every wait has a deadline"),
-        Phase::Down => {
-            assert!(machine.want == Want::Down || world.spawning, "wanted, yet nothing will happen");
-        }
-        Phase::Running { .. } => {
-            assert!(machine.want != Want::Down, "runs unwanted, and nobody stops it");
-        }
-        Phase::Spawning => assert!(world.spawning, "waits for a spawn that was never asked for"),
-        Phase::Done | Phase::Failed => {}
-    }
-}
-
-/// A supervisor that is killed here, and the one after it: the same machine, but for what nobody answers now.
-fn survives(node: &Node, definition: &Definition) {
-    let mut expected = node.machine;
-    match &mut expected.phase {
-        Phase::Spawning => expected.phase = Phase::Waiting { until: BASE },
-        Phase::Finishing { pid: None, deadline, .. } => *deadline = BASE,
-        Phase::Running { readiness: Readiness::Pending { probe: probe @ Probe::Running, .. }, .. } => {
-            *probe = Probe::Again(BASE);
-        }
-        _ => {}
-    }
-    let mut next = Machine::new(definition, BASE);
-    assert!(next.restore(BASE, &node.machine.save()), "{}", node.machine.save());
-    assert_eq!(next, expected, "saved as {}", node.machine.save());
-}
-
-/// A stop that the service ignores goes on to KILL; one that it obeys ends.
-fn stops(node: &Node) {
-    let mut node = step(node, Event::Stop, BASE);
-    for _ in 0..4 {
-        if !node.world.main {
-            break;
-        }
-        let now = node.machine.deadline().expect("a deadline");
-        node = step(&node, Event::Tick, now);
-    }
-    assert!(!node.world.main || node.world.killed, "an unheeded stop ends in KILL");
-}
-
-fn explore(definition: &Definition) -> (usize, usize) {
+/// How many states there are, and how many ways from one to another.
+fn explore(definition: &Definition) -> Result<(usize, usize), Violation> {
     let start = Node { machine: Machine::new(definition, BASE), world: World::default() };
     let key = |Node { machine: m, world }: &Node| {
         let flags = (m.start_again, m.exiting, m.ready_since.is_some(), m.starts);
-        (m.phase, m.want, m.reason, m.backoff, flags, m.started, m.last_exit, *world)
+        (m.phase, m.want, m.reason, m.backoff, m.care, flags, m.started, *world)
     };
     let mut seen = HashSet::from([key(&start)]);
     let mut queue = VecDeque::from([start]);
@@ -221,11 +121,12 @@ fn explore(definition: &Definition) -> (usize, usize) {
         if node.world.exited {
             continue;
         }
-        survives(&node, definition);
-        if !node.world.spawning && !node.world.finish_spawning {
-            stops(&node);
+        node.survives(definition, BASE)?;
+        node.settles(BASE)?;
+        if node.world.asked == Asked::Nothing {
+            node.stops(BASE)?;
         }
-        for event in possible(&node) {
+        for event in possible(&node, definition) {
             let mut nows = vec![BASE];
             if event == Event::Tick {
                 nows.extend(node.machine.deadline());
@@ -233,7 +134,7 @@ fn explore(definition: &Definition) -> (usize, usize) {
                 nows.push(BASE.after(Duration::from_secs(70)));
             }
             for now in nows {
-                let mut next = step(&node, event, now);
+                let mut next = node.step(event, now)?;
                 next.machine = normalise(next.machine, now);
                 transitions += 1;
                 if seen.insert(key(&next)) {
@@ -242,12 +143,12 @@ fn explore(definition: &Definition) -> (usize, usize) {
             }
         }
     }
-    (seen.len(), transitions)
+    Ok((seen.len(), transitions))
 }
 
-#[test]
-fn no_reachable_state_breaks_an_invariant() {
-    let (mut states, mut transitions) = (0, 0);
+/// Definitions that differ in what the machine goes by.
+fn definitions() -> Vec<Definition> {
+    let mut all = Vec::new();
     for bits in 0_u32..1 << 7 {
         let flag = |bit: u32| bits & (1 << bit) != 0;
         if (flag(2) && !flag(1)) || (flag(3) && !flag(1) && !flag(4)) {
@@ -258,24 +159,97 @@ fn no_reachable_state_breaks_an_invariant() {
         definition.ready.method = match (flag(1), flag(2)) {
             (false, _) => ReadyMethod::Immediate,
             (true, false) => ReadyMethod::Descriptor(3),
-            (true, true) => ReadyMethod::Command {
-                command: vec!["probe".to_owned()],
-                interval: Duration::from_millis(100),
-            },
+            (true, true) => ReadyMethod::Command { command: vec!["probe".to_owned()], interval: SECOND * 5 },
         };
-        definition.ready.timeout = flag(1).then_some(Duration::from_secs(20));
+        definition.reload_timeout = SECOND * 10;
+        definition.ready.timeout = flag(1).then_some(SECOND * 20);
         definition.ready.restart_when_overdue = flag(3);
         if flag(4) {
             definition.kind = Kind::Oneshot;
-            definition.start_timeout = Some(Duration::from_secs(15));
+            definition.start_timeout = Some(SECOND * 15);
             definition.restart.when = if flag(3) { RestartWhen::OnFailure } else { RestartWhen::Never };
         }
         definition.stop.halt_signal = flag(5).then_some(Signal::USR1);
         definition.restart.give_up_deaths = if flag(6) { 2 } else { 0 };
-        definition.restart.give_up_within = Duration::from_secs(60);
-        let (some_states, some_transitions) = explore(&definition);
+        definition.restart.give_up_within = SECOND * 60;
+        all.push(definition);
+    }
+    let mut plain = Definition::new("service", "/service");
+    plain.ready.method = ReadyMethod::Notify(NotifyFrom::Main);
+    plain.ready.timeout = Some(SECOND * 10);
+    plain.reload_timeout = SECOND * 10;
+    let check = |restart| {
+        let command = vec!["check".to_owned()];
+        Some(Health { command, interval: SECOND * 5, timeout: SECOND * 5, threshold: 2, restart })
+    };
+    let reload_command = vec!["reload".to_owned()];
+    let mut more = [(); 9].map(|()| plain.clone());
+    let [watched, checked, shown, reloading, undone, halted, swept, patient, again] = &mut more;
+    watched.watchdog = Some(SECOND * 10);
+    watched.restart.when = RestartWhen::OnFailure;
+    checked.health = check(true);
+    checked.finish = true;
+    shown.health = check(false);
+    reloading.reload_command = reload_command;
+    undone.kind = Kind::Oneshot;
+    undone.down_command = vec!["undo".to_owned()];
+    undone.restart.when = RestartWhen::Never;
+    halted.stop.halt_by_end_of_input = true;
+    (swept.stop.scope, swept.stop.kill_scope) = (Scope::Cgroup, Scope::Cgroup);
+    (patient.stop.timeout, patient.finish_timeout, patient.finish) = (None, None, true);
+    again.kind = Kind::Oneshot;
+    again.down_command = vec!["undo".to_owned()];
+    again.finish = true;
+    all.extend(more);
+    all
+}
+
+/// The first violation in any of them.
+fn explore_all() -> Result<(usize, usize), Violation> {
+    let (mut states, mut transitions) = (0, 0);
+    for definition in definitions() {
+        let (some_states, some_transitions) = explore(&definition)?;
         states += some_states;
         transitions += some_transitions;
     }
-    assert!(states > 10_000, "explored too little: {states} states, {transitions} transitions");
+    Ok((states, transitions))
+}
+
+#[test]
+fn no_reachable_state_breaks_an_invariant() {
+    let (states, transitions) = explore_all().unwrap_or_else(|found| panic!("{found:#?}"));
+    assert!(states > 20_000, "explored too little: {states} states, {transitions} transitions");
+}
+
+/// A test that the exploration reports just this invariant, when this bug is planted.
+macro_rules! breaks {
+    ($($bug:ident => $invariant:ident,)*) => {
+        $(
+            #[test]
+            fn $invariant() {
+                let found = mutation::with(Bug::$bug, explore_all).expect_err("the bug is found");
+                assert_eq!(found.invariant, Invariant::$invariant, "{}", found.seen);
+            }
+        )*
+    };
+}
+
+breaks! {
+    RestartAtOnce => one_child_at_a_time,
+    StopForgotten => no_spawn_unless_wanted,
+    EndlessStop => every_stop_ends,
+    DeathCountedTwice => every_death_is_counted_once,
+    FinishAwaitedForEver => no_wedge,
+    FinishRunTwice => finish_runs_once_per_death,
+    StopPutOff => kill_is_never_postponed,
+    StopWithoutContinue => a_paused_service_is_continued_when_it_is_stopped,
+    ReadyAfterDeath => ready_is_never_claimed_for_a_dead_process,
+    ShortDelay => backoff_delay_at_least_policy,
+    PermanentFailureForgotten => permanent_failure_stays,
+    FailedNeverExits => exiting_ends,
+    SavedByHalves => restore_of_save_is_equal,
+    TaskLeftBehind => no_task_outlives_the_service,
+    UntoldChange => every_change_is_published,
+    DeadSignalled => only_the_living_are_signalled,
+    SpawnForgotten => the_machine_knows_what_runs,
 }

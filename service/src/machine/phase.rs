@@ -3,7 +3,7 @@
 use crate::exit::{Pid, WaitStatus};
 use crate::tick::Tick;
 
-/// What is going on with the service's processes.
+/// What is going on with the service's processes. A deadline that is none never comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Down,
@@ -18,13 +18,18 @@ pub(super) enum Phase {
     Stopping {
         pid: Pid,
         step: StopStep,
-        deadline: Tick,
+        deadline: Option<Tick>,
     },
     /// The finish script has no pid until its spawn has been answered.
     Finishing {
         died: WaitStatus,
         pid: Option<Pid>,
-        deadline: Tick,
+        deadline: Option<Tick>,
+    },
+    /// Nor has the down command.
+    Undoing {
+        pid: Option<Pid>,
+        deadline: Option<Tick>,
     },
     Done,
     Failed,
@@ -33,11 +38,9 @@ pub(super) enum Phase {
 /// How far a running service is on its way to being ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Readiness {
-    /// It declares nothing, and is ready as soon as it runs.
-    Immediate,
     /// It has not told yet.
     Pending { overdue: bool, probe: Probe },
-    /// It has.
+    /// It has, or declares nothing.
     Ready,
 }
 
@@ -46,8 +49,8 @@ pub(super) enum Readiness {
 pub(super) enum Probe {
     /// There is none.
     None,
-    /// It runs.
-    Running,
+    /// It runs, and is killed at a deadline.
+    Running(Option<Tick>),
     /// It said no; it is run again then.
     Again(Tick),
 }
@@ -55,7 +58,11 @@ pub(super) enum Probe {
 /// What a service that is being stopped was sent last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum StopStep {
-    /// The halt signal.
+    /// Nothing: it said that it stops by itself.
+    Own,
+    /// ABRT, since its watchdog was not heard of.
+    Abort,
+    /// The halt signal, or the end of its input.
     Halt,
     /// The stop signal.
     Stop,
@@ -67,8 +74,8 @@ impl StopStep {
     /// What comes when that has not helped in time.
     pub(super) fn next(self) -> StopStep {
         match self {
-            StopStep::Halt => StopStep::Stop,
-            StopStep::Stop | StopStep::Kill => StopStep::Kill,
+            StopStep::Abort | StopStep::Halt => StopStep::Stop,
+            StopStep::Own | StopStep::Stop | StopStep::Kill => StopStep::Kill,
         }
     }
 }

@@ -1,114 +1,91 @@
-//! Readiness, and everything else that time brings.
+//! Readiness: told by the service, or found out by a command.
 
-use super::phase::{Phase, Probe, Readiness, StopStep};
-use super::{Action, Actions, KILL_AGAIN, Machine, Reason};
-use crate::definition::Scope;
-use crate::exit::Pid;
-use crate::signal::Signal;
+use super::phase::{Phase, Probe, Readiness};
+use super::policy::ReadyBy;
+use super::{Action, Actions, Machine, Reason, Task};
 use crate::tick::Tick;
+use std::time::Duration;
 
 impl Machine {
-    pub(super) fn became_ready(&mut self, now: Tick, actions: &mut Actions) {
+    /// How ready a process is that has just been started. The first probe is due at once.
+    pub(super) fn first_readiness(&self, now: Tick) -> Readiness {
+        match self.policy.ready_by {
+            ReadyBy::Running => Readiness::Ready,
+            ReadyBy::Message => Readiness::Pending { overdue: false, probe: Probe::None },
+            ReadyBy::Probe { .. } => Readiness::Pending { overdue: false, probe: Probe::Again(now) },
+        }
+    }
+
+    pub(super) fn told_ready(&mut self, now: Tick, actions: &mut Actions) {
+        self.became_ready(now, actions);
+        self.reloaded();
+    }
+
+    fn became_ready(&mut self, now: Tick, actions: &mut Actions) {
         if let Phase::Running { pid, readiness: Readiness::Pending { .. } } = self.phase {
-            self.end_probe(actions);
+            self.end_tasks(actions);
             self.phase = Phase::Running { pid, readiness: Readiness::Ready };
             self.reason = Reason::None;
-            self.ready_since = Some(now);
+            self.care.extended = None;
+            if !self.policy.oneshot {
+                self.ready_since = Some(now);
+                self.begin_care(now);
+            }
         }
     }
 
     pub(super) fn probe_ended(&mut self, now: Tick, success: bool, actions: &mut Actions) {
+        let ReadyBy::Probe { interval, .. } = self.policy.ready_by else { return };
         if let Phase::Running {
-            readiness: Readiness::Pending { probe: probe @ Probe::Running, .. }, ..
+            readiness: Readiness::Pending { probe: probe @ Probe::Running(_), .. }, ..
         } = &mut self.phase
         {
-            *probe = Probe::Again(now.after(self.policy.probe_interval));
+            *probe = Probe::Again(now.after(interval));
             if success {
                 self.became_ready(now, actions);
             }
         }
     }
 
-    pub(super) fn end_probe(&mut self, actions: &mut Actions) {
-        if self.awaits_probe() {
-            actions.push(Action::StopProbe);
+    /// Starts the readiness command, or ends one that hangs, if it is time.
+    pub(super) fn probe_due(&mut self, now: Tick, actions: &mut Actions) {
+        let (
+            Phase::Running { readiness: Readiness::Pending { probe, .. }, .. },
+            ReadyBy::Probe { interval, timeout },
+        ) = (&mut self.phase, self.policy.ready_by)
+        else {
+            return;
+        };
+        match *probe {
+            Probe::Again(at) if at <= now => {
+                *probe = Probe::Running(timeout.map(|wait| now.after(wait)));
+                actions.push(Action::StartTask(Task::Probe));
+            }
+            Probe::Running(Some(until)) if until <= now => {
+                // Not at once, or a command that always hangs would be a loop.
+                *probe = Probe::Again(now.after(interval.max(Duration::from_millis(1))));
+                actions.push(Action::EndTask(Task::Probe));
+            }
+            Probe::None | Probe::Again(_) | Probe::Running(_) => {}
         }
     }
 
-    pub(super) fn tick(&mut self, now: Tick, actions: &mut Actions) {
+    pub(super) fn probe_deadline(&self) -> Option<Tick> {
         match self.phase {
-            Phase::Waiting { until } if until <= now => self.begin(actions),
-            Phase::Stopping { pid, step, deadline } if deadline <= now => {
-                self.begin_stop(now, pid, step.next(), actions);
-            }
-            // Asked for by a supervisor before this one, which had no answer.
-            Phase::Finishing { died, pid: None, deadline } if deadline <= now => {
-                actions.push(Action::SpawnFinish(died));
-            }
-            Phase::Finishing { died, pid: Some(pid), deadline } if deadline <= now => {
-                actions.push(Action::Signal(pid, Signal::KILL, Scope::Group));
-                self.phase = Phase::Finishing { died, pid: Some(pid), deadline: now.after(KILL_AGAIN) };
-            }
-            Phase::Running { pid, readiness } => self.tick_running(now, pid, readiness, actions),
-            Phase::Down
+            Phase::Running { readiness: Readiness::Pending { probe, .. }, .. } => match probe {
+                Probe::Again(at) => Some(at),
+                Probe::Running(until) => until,
+                Probe::None => None,
+            },
+            Phase::Running { readiness: Readiness::Ready, .. }
+            | Phase::Down
             | Phase::Waiting { .. }
             | Phase::Spawning
             | Phase::Stopping { .. }
             | Phase::Finishing { .. }
+            | Phase::Undoing { .. }
             | Phase::Done
-            | Phase::Failed => {}
-        }
-    }
-
-    fn tick_running(&mut self, now: Tick, pid: Pid, readiness: Readiness, actions: &mut Actions) {
-        if self.run_deadline().is_some_and(|deadline| deadline <= now) {
-            self.reason = Reason::TimedOut;
-            return self.begin_stop(now, pid, StopStep::Stop, actions);
-        }
-        let Readiness::Pending { overdue, probe } = readiness else { return };
-        if !overdue && self.ready_deadline().is_some_and(|deadline| deadline <= now) {
-            if self.policy.restart_when_overdue {
-                self.reason = Reason::TimedOut;
-                return self.begin_stop(now, pid, StopStep::Stop, actions);
-            }
-            self.reason = Reason::Overdue;
-            self.phase = Phase::Running { pid, readiness: Readiness::Pending { overdue: true, probe } };
-        }
-        if let Probe::Again(at) = probe
-            && at <= now
-        {
-            let overdue = self.reason == Reason::Overdue;
-            self.phase =
-                Phase::Running { pid, readiness: Readiness::Pending { overdue, probe: Probe::Running } };
-            actions.push(Action::StartProbe);
-        }
-    }
-
-    fn run_deadline(&self) -> Option<Tick> {
-        self.policy.start_timeout.filter(|_| self.policy.oneshot).map(|wait| self.started.after(wait))
-    }
-
-    fn ready_deadline(&self) -> Option<Tick> {
-        self.policy.ready_timeout.map(|wait| self.started.after(wait))
-    }
-
-    /// When [`Event::Tick`] is due; none if nothing is waited for.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Tick> {
-        match self.phase {
-            Phase::Waiting { until: deadline }
-            | Phase::Stopping { deadline, .. }
-            | Phase::Finishing { deadline, .. } => Some(deadline),
-            Phase::Running { readiness: Readiness::Pending { overdue, probe }, .. } => {
-                let ready = self.ready_deadline().filter(|_| !overdue);
-                let again = match probe {
-                    Probe::Again(at) => Some(at),
-                    Probe::None | Probe::Running => None,
-                };
-                [ready, again, self.run_deadline()].into_iter().flatten().min()
-            }
-            Phase::Running { readiness: Readiness::Immediate | Readiness::Ready, .. } => self.run_deadline(),
-            Phase::Down | Phase::Spawning | Phase::Done | Phase::Failed => None,
+            | Phase::Failed => None,
         }
     }
 }

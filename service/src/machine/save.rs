@@ -3,7 +3,10 @@
 //! Its policy is left out: that comes from the definition. Processes that nobody can watch any more are left
 //! out too: what was asked for and not answered is asked for again, and so is a check that was under way.
 
+use super::care::{Care, Check};
 use super::phase::{Phase, Probe, Readiness, StopStep};
+use super::policy::ReadyBy;
+use super::reload::Reload;
 use super::{Machine, Reason};
 use crate::backoff::Backoff;
 use crate::exit::{Pid, WaitStatus};
@@ -12,11 +15,14 @@ use crate::status::Want;
 use crate::tick::Tick;
 use std::fmt::Write;
 use std::str::SplitAsciiWhitespace;
+use std::time::Duration;
 
 /// The first word: the version of what follows.
-const VERSION: &str = "m1";
+pub(super) const VERSION: &str = "m2";
 /// The word for what is not there.
 const NONE: &str = "-";
+/// The word for a command that ran.
+const RUNNING: &str = "runs";
 
 impl Machine {
     /// All that [`Machine::restore`] needs.
@@ -27,13 +33,14 @@ impl Machine {
         out.word(self.want.word());
         out.phase(self.phase);
         out.word(self.reason.word());
-        out.flag(self.start_again);
+        out.flag(self.start_again && !planted!(SavedByHalves));
         out.flag(self.exiting);
         out.number(self.since.0);
         out.number(self.started.0);
         out.option(self.ready_since);
         out.number(self.starts.into());
         out.exit(self.last_exit);
+        out.care(&self.care);
         out.backoff(&self.backoff);
         out.0
     }
@@ -68,49 +75,74 @@ impl Machine {
             ready_since: words.option()?,
             starts: words.number()?,
             last_exit: words.exit()?,
+            care: words.care()?,
             backoff: words.backoff()?,
         };
         words.0.next().is_none().then(|| machine.resumed(now))
     }
 
     /// What was asked of a supervisor that is gone is asked for again, by a deadline that is due; and where the
-    /// definition has another kind of readiness now, that counts.
+    /// definition has another kind of care now, that counts.
     fn resumed(mut self, now: Tick) -> Machine {
-        self.phase = match self.phase {
-            Phase::Spawning => Phase::Waiting { until: now },
-            Phase::Finishing { died, pid: None, .. } => Phase::Finishing { died, pid: None, deadline: now },
-            Phase::Running { pid, readiness } => {
-                Phase::Running { pid, readiness: self.readiness_resumed(now, readiness) }
+        match &mut self.phase {
+            phase @ Phase::Spawning => *phase = Phase::Waiting { until: now },
+            Phase::Finishing { pid: None, deadline, .. } | Phase::Undoing { pid: None, deadline } => {
+                *deadline = Some(now);
             }
-            other @ (Phase::Down
+            // Without a down command there is nothing left to do for a oneshot, but to run it again.
+            phase @ Phase::Done if self.policy.oneshot && !self.policy.undo => *phase = Phase::Down,
+            Phase::Running { readiness, .. } => {
+                *readiness = resumed_readiness(now, self.policy.ready_by, *readiness);
+                let ready = *readiness == Readiness::Ready && !self.policy.oneshot;
+                self.resume_care(now, ready);
+            }
+            Phase::Down
             | Phase::Waiting { .. }
             | Phase::Stopping { .. }
             | Phase::Finishing { .. }
+            | Phase::Undoing { .. }
             | Phase::Done
-            | Phase::Failed) => other,
-        };
+            | Phase::Failed => {}
+        }
         self
     }
 
-    fn readiness_resumed(&self, now: Tick, saved: Readiness) -> Readiness {
-        match (self.policy.ready_by, saved) {
-            (Readiness::Immediate, _) => Readiness::Immediate,
-            (_, Readiness::Immediate | Readiness::Ready) => Readiness::Ready,
-            (Readiness::Pending { probe: Probe::None, .. }, Readiness::Pending { overdue, .. }) => {
-                Readiness::Pending { overdue, probe: Probe::None }
-            }
-            (_, Readiness::Pending { overdue, probe: probe @ Probe::Again(_) }) => {
-                Readiness::Pending { overdue, probe }
-            }
-            (_, Readiness::Pending { overdue, .. }) => {
-                Readiness::Pending { overdue, probe: Probe::Again(now) }
-            }
+    fn resume_care(&mut self, now: Tick, ready: bool) {
+        if ready && self.ready_since.is_none() {
+            self.ready_since = Some(now);
+        }
+        // Nobody noted when the watchdog was last heard of, nor hears a command's end that began before.
+        self.care.watchdog = self.policy.watchdog.filter(|_| ready).map(|period| now.after(period));
+        self.care.check = match (self.policy.health.filter(|_| ready), self.care.check) {
+            (None, _) => Check::None,
+            (Some(_), Check::None) => self.next_check(now),
+            (Some(_), Check::Running(_)) => Check::Again(now),
+            (Some(_), again @ Check::Again(_)) => again,
+        };
+        if let Some(Reload::ByCommand { .. }) = self.care.reload {
+            self.care.reload = None;
+            self.reason = Reason::ReloadFailed;
+        }
+    }
+}
+
+fn resumed_readiness(now: Tick, by: ReadyBy, saved: Readiness) -> Readiness {
+    match (by, saved) {
+        (ReadyBy::Running, _) | (_, Readiness::Ready) => Readiness::Ready,
+        (ReadyBy::Message, Readiness::Pending { overdue, .. }) => {
+            Readiness::Pending { overdue, probe: Probe::None }
+        }
+        (ReadyBy::Probe { .. }, Readiness::Pending { overdue, probe: probe @ Probe::Again(_) }) => {
+            Readiness::Pending { overdue, probe }
+        }
+        (ReadyBy::Probe { .. }, Readiness::Pending { overdue, .. }) => {
+            Readiness::Pending { overdue, probe: Probe::Again(now) }
         }
     }
 }
 
 /// Every reason, and the word for it.
-const REASONS: [(Reason, &str); 7] = [
+const REASONS: [(Reason, &str); 12] = [
     (Reason::None, "none"),
     (Reason::SpawnFailed, "spawn-failed"),
     (Reason::Died, "died"),
@@ -118,6 +150,20 @@ const REASONS: [(Reason, &str); 7] = [
     (Reason::Permanent, "permanent"),
     (Reason::TimedOut, "timed-out"),
     (Reason::Overdue, "overdue"),
+    (Reason::Unhealthy, "unhealthy"),
+    (Reason::Watchdog, "watchdog"),
+    (Reason::ReloadFailed, "reload-failed"),
+    (Reason::ReloadOverdue, "reload-overdue"),
+    (Reason::DownFailed, "down-failed"),
+];
+
+/// Every step of a stop, and the word for it.
+const STEPS: [(StopStep, &str); 5] = [
+    (StopStep::Own, "own"),
+    (StopStep::Abort, "abort"),
+    (StopStep::Halt, "halt"),
+    (StopStep::Stop, "stop"),
+    (StopStep::Kill, "kill"),
 ];
 
 impl Reason {
@@ -198,36 +244,63 @@ impl Words {
             Phase::Stopping { pid, step, deadline } => {
                 self.word("stopping");
                 self.pid(pid);
-                self.word(match step {
-                    StopStep::Halt => "halt",
-                    StopStep::Stop => "stop",
-                    StopStep::Kill => "kill",
-                });
-                self.number(deadline.0);
+                self.word(STEPS.iter().find(|(known, _)| *known == step).map_or(NONE, |(_, word)| word));
+                self.option(deadline);
             }
             Phase::Finishing { died, pid, deadline } => {
                 self.word("finishing");
                 self.status(died);
-                self.number(pid.map_or(0, |pid| pid.number().unsigned_abs()).into());
-                self.number(deadline.0);
+                self.script(pid, deadline);
+            }
+            Phase::Undoing { pid, deadline } => {
+                self.word("undoing");
+                self.script(pid, deadline);
             }
         }
     }
 
+    fn script(&mut self, pid: Option<Pid>, deadline: Option<Tick>) {
+        self.number(pid.map_or(0, |pid| pid.number().unsigned_abs()).into());
+        self.option(deadline);
+    }
+
     fn readiness(&mut self, readiness: Readiness) {
         match readiness {
-            Readiness::Immediate => self.word("immediate"),
             Readiness::Ready => self.word("ready"),
             Readiness::Pending { overdue, probe } => {
                 self.word("pending");
                 self.flag(overdue);
                 match probe {
                     Probe::None => self.word(NONE),
-                    Probe::Running => self.word("probe"),
+                    // It will be run again.
+                    Probe::Running(_) => self.word(RUNNING),
                     Probe::Again(at) => self.number(at.0),
                 }
             }
         }
+    }
+
+    fn care(&mut self, care: &Care) {
+        self.option(care.paused);
+        self.number(u64::try_from(care.rested.as_nanos()).unwrap_or(u64::MAX));
+        self.option(care.extended);
+        match care.reload {
+            None => self.word(NONE),
+            Some(Reload::ByCommand { deadline }) => {
+                self.word("command");
+                self.number(deadline.0);
+            }
+            Some(Reload::BySelf { deadline }) => {
+                self.word("self");
+                self.option(deadline);
+            }
+        }
+        match care.check {
+            Check::None => self.word(NONE),
+            Check::Running(_) => self.word(RUNNING),
+            Check::Again(at) => self.number(at.0),
+        }
+        self.number(care.failures.into());
     }
 
     fn backoff(&mut self, backoff: &Backoff) {
@@ -288,39 +361,56 @@ impl<'a> Saved<'a> {
             "failed" => Phase::Failed,
             "waiting" => Phase::Waiting { until: self.tick()? },
             "running" => Phase::Running { pid: self.pid()?, readiness: self.readiness()? },
-            "stopping" => Phase::Stopping { pid: self.pid()?, step: self.step()?, deadline: self.tick()? },
+            "stopping" => Phase::Stopping { pid: self.pid()?, step: self.step()?, deadline: self.option()? },
             "finishing" => Phase::Finishing {
                 died: status(self.next()?)?,
                 pid: Pid::new(self.number()?),
-                deadline: self.tick()?,
+                deadline: self.option()?,
             },
+            "undoing" => Phase::Undoing { pid: Pid::new(self.number()?), deadline: self.option()? },
             _ => return None,
         })
     }
 
     fn step(&mut self) -> Option<StopStep> {
-        match self.next()? {
-            "halt" => Some(StopStep::Halt),
-            "stop" => Some(StopStep::Stop),
-            "kill" => Some(StopStep::Kill),
-            _ => None,
-        }
+        let word = self.next()?;
+        STEPS.iter().find(|(_, candidate)| *candidate == word).map(|(step, _)| *step)
     }
 
     fn readiness(&mut self) -> Option<Readiness> {
         Some(match self.next()? {
-            "immediate" => Readiness::Immediate,
             "ready" => Readiness::Ready,
             "pending" => {
                 let overdue = self.flag()?;
                 let probe = match self.next()? {
                     NONE => Probe::None,
-                    "probe" => Probe::Running,
+                    RUNNING => Probe::Running(None),
                     word => Probe::Again(Tick(word.parse().ok()?)),
                 };
                 Readiness::Pending { overdue, probe }
             }
             _ => return None,
+        })
+    }
+
+    fn care(&mut self) -> Option<Care> {
+        Some(Care {
+            paused: self.option()?,
+            rested: Duration::from_nanos(self.number()?),
+            extended: self.option()?,
+            reload: match self.next()? {
+                NONE => None,
+                "command" => Some(Reload::ByCommand { deadline: self.tick()? }),
+                "self" => Some(Reload::BySelf { deadline: self.option()? }),
+                _ => return None,
+            },
+            check: match self.next()? {
+                NONE => Check::None,
+                RUNNING => Check::Running(Tick(0)),
+                word => Check::Again(Tick(word.parse().ok()?)),
+            },
+            failures: self.number()?,
+            watchdog: None,
         })
     }
 
@@ -377,7 +467,9 @@ mod tests {
                 machine = before;
             }
         }
-        for text in ["", "m2", "m1 up", "m1 up down none 0 0 1 1 - 1 - x", &format!("m0 {saved}")] {
+        for text in
+            ["", "m1", "m2", "m2 up", "m2 up down none 0 0 1 1 - 1 - - 0 - - - 0 0 x", &format!("m1 {saved}")]
+        {
             let before = machine;
             assert!(!machine.restore(Tick(7), text), "{text}");
             assert_eq!(machine, before);
@@ -388,7 +480,7 @@ mod tests {
         #[test]
         fn no_text_at_all_brings_a_machine_down(words in proptest::collection::vec("[a-z0-9:-]{0,9}", 0..30)) {
             let mut machine = Machine::new(&Definition::new("service", "/service"), Tick(5));
-            let text = format!("m1 {}", words.join(" "));
+            let text = format!("m2 {}", words.join(" "));
             if machine.restore(Tick(9), &text) {
                 machine.handle(Tick(10), Event::Tick);
             }

@@ -3,6 +3,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test says what it looks for, not what it does not")]
 
 use super::*;
+use crate::definition::{Kind, ReadyMethod, RestartWhen};
 use crate::status::State;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -154,10 +155,12 @@ fn a_failing_probe_is_repeated_and_a_good_one_is_not() {
     let mut run = Run::new(|definition| {
         definition.ready.method = ReadyMethod::Command { command: vec!["x".to_owned()], interval };
     });
-    assert!(run.event(Event::Start).contains(&Action::StartProbe));
-    run.event(Event::ProbeEnded(false));
-    assert_eq!(run.wait(interval), [Action::StartProbe]);
-    run.event(Event::ProbeEnded(true));
+    run.event(Event::Start);
+    let probe = [Action::StartTask(Task::Probe)];
+    assert_eq!(run.wait(Duration::ZERO), probe);
+    run.event(Event::TaskEnded(Task::Probe, false));
+    assert_eq!(run.wait(interval), probe);
+    run.event(Event::TaskEnded(Task::Probe, true));
     assert_eq!((run.machine.state(), run.machine.deadline()), (State::Up, None));
 }
 
@@ -190,7 +193,7 @@ fn a_finish_script_can_declare_a_permanent_failure() {
     run.event(Event::FinishSpawned(Some(pid(7))));
     assert_eq!(run.machine.state(), State::Finishing);
     assert_eq!(Run::signals(&run.wait(SECOND * 5)), [Signal::KILL], "a finish script is bounded");
-    run.event(Event::Died(pid(7), PERMANENT_FAILURE));
+    run.event(Event::Died(pid(7), WaitStatus::Exited(125)));
     assert_eq!((run.machine.state(), run.machine.reason()), (State::Failed, Reason::Permanent));
     assert!(run.event(Event::Start).contains(&Action::Spawn), "until somebody asks again");
 }

@@ -6,27 +6,53 @@ use crate::exit::{Pid, WaitStatus};
 use crate::status::{State, Want};
 use crate::tick::Tick;
 
-/// All that is published of a machine: when it changes, the status is written anew.
-pub(super) type Visible = (State, Want, Option<Pid>, bool, Reason, Option<Tick>);
+/// All that is published of a machine, and what it must not forget: when it changes, the status is written
+/// anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Visible {
+    pub(super) state: State,
+    want: Want,
+    pid: Option<Pid>,
+    awaited: Option<Pid>,
+    overdue: bool,
+    paused: bool,
+    reloading: bool,
+    unhealthy: u32,
+    reason: Reason,
+    next_start: Option<Tick>,
+    extended: Option<Tick>,
+}
 
 impl Machine {
     /// A supervisor is of no more use when it was told to exit, or its oneshot has been run.
     pub(super) fn may_exit(&self) -> bool {
         match self.phase {
-            Phase::Down | Phase::Failed | Phase::Done => {
-                self.exiting || (self.policy.oneshot && self.phase != Phase::Down)
-            }
+            Phase::Failed if planted!(FailedNeverExits) => false,
+            Phase::Down => self.exiting,
+            Phase::Failed | Phase::Done => self.exiting || self.policy.oneshot,
             Phase::Waiting { .. }
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }
-            | Phase::Finishing { .. } => false,
+            | Phase::Finishing { .. }
+            | Phase::Undoing { .. } => false,
         }
     }
 
     pub(super) fn visible(&self) -> Visible {
-        let next = self.next_start();
-        (self.state(), self.want, self.pid(), self.overdue(), self.reason, next)
+        Visible {
+            state: self.state(),
+            want: self.want,
+            pid: self.pid(),
+            awaited: self.awaited(),
+            overdue: self.overdue(),
+            paused: self.paused(),
+            reloading: self.reloading(),
+            unhealthy: self.unhealthy(),
+            reason: self.reason,
+            next_start: self.next_start(),
+            extended: self.care.extended,
+        }
     }
 
     /// Where it stands.
@@ -37,7 +63,7 @@ impl Machine {
             Phase::Waiting { .. } => State::Backoff,
             Phase::Spawning => State::Starting,
             Phase::Running { readiness, .. } => self.running_state(readiness),
-            Phase::Stopping { .. } => State::Stopping,
+            Phase::Stopping { .. } | Phase::Undoing { .. } => State::Stopping,
             Phase::Finishing { .. } => State::Finishing,
             Phase::Done => State::Done,
             Phase::Failed => State::Failed,
@@ -46,8 +72,8 @@ impl Machine {
 
     fn running_state(&self, readiness: Readiness) -> State {
         match readiness {
-            Readiness::Immediate | Readiness::Ready if !self.policy.oneshot => State::Up,
-            Readiness::Immediate | Readiness::Ready | Readiness::Pending { .. } => State::Starting,
+            Readiness::Ready if !self.policy.oneshot => State::Up,
+            Readiness::Ready | Readiness::Pending { .. } => State::Starting,
         }
     }
 
@@ -66,15 +92,61 @@ impl Machine {
             | Phase::Waiting { .. }
             | Phase::Spawning
             | Phase::Finishing { .. }
+            | Phase::Undoing { .. }
             | Phase::Done
             | Phase::Failed => None,
         }
+    }
+
+    /// The script whose end is awaited after the main process's: the finish script or the down command.
+    #[must_use]
+    pub fn script(&self) -> Option<Pid> {
+        match self.phase {
+            Phase::Finishing { pid, .. } | Phase::Undoing { pid, .. } => pid,
+            Phase::Down
+            | Phase::Waiting { .. }
+            | Phase::Spawning
+            | Phase::Running { .. }
+            | Phase::Stopping { .. }
+            | Phase::Done
+            | Phase::Failed => None,
+        }
+    }
+
+    /// The process whose end is awaited: the main one, or a script.
+    #[must_use]
+    pub fn awaited(&self) -> Option<Pid> {
+        self.pid().or_else(|| self.script())
+    }
+
+    /// Whether its end was asked for, so that nobody need be told of it.
+    #[must_use]
+    pub fn end_is_wanted(&self) -> bool {
+        self.want == Want::Down || self.start_again
+    }
+
+    /// Whether its down command runs.
+    #[must_use]
+    pub fn undoing(&self) -> bool {
+        matches!(self.phase, Phase::Undoing { .. })
     }
 
     /// Whether it has taken longer to become ready than it should.
     #[must_use]
     pub fn overdue(&self) -> bool {
         matches!(self.phase, Phase::Running { readiness: Readiness::Pending { overdue: true, .. }, .. })
+    }
+
+    /// Whether it reloads its configuration.
+    #[must_use]
+    pub fn reloading(&self) -> bool {
+        self.care.reload.is_some()
+    }
+
+    /// How many health checks in a row have failed.
+    #[must_use]
+    pub fn unhealthy(&self) -> u32 {
+        self.care.failures
     }
 
     /// Why it is where it is.
@@ -123,6 +195,7 @@ impl Machine {
             | Phase::Running { .. }
             | Phase::Stopping { .. }
             | Phase::Finishing { .. }
+            | Phase::Undoing { .. }
             | Phase::Done
             | Phase::Failed => None,
         }

@@ -8,14 +8,13 @@ use super::diagnostic::{Diagnostic, Location, Severity};
 use super::directory::{self, Origin};
 use super::{Compiled, Edge, Options, Service};
 use service::definition::valid_name;
-use service::settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// More instances than this are a template that names ever new ones of itself.
-const INSTANCES_MAX: usize = 1000;
+const INSTANCES_MAX: usize = 4096;
 /// What a template is read as when it has no instance, to find its mistakes.
 const SPECIMEN: &str = "0";
 
@@ -33,8 +32,7 @@ pub(super) fn read_tree(options: &Options) -> io::Result<Compiled> {
     tree.instantiate(&mut services, options);
     tree.inspect_templates(&services, options);
     twins(&mut services);
-    let services = services.into_values().collect();
-    Ok(Compiled { services, settings: Settings::default(), stray: tree.stray })
+    Ok(Compiled { services: services.into_values().collect(), stray: tree.stray })
 }
 
 /// Adds a service and those that it brings along, but not under the names of others.

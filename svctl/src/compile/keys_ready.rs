@@ -33,6 +33,10 @@ pub(super) fn ready(reader: &mut Reader<'_>, section: &Item<'_>, ready: &mut Rea
                     reader.error(&item.span, format!("readiness is declared already, by \"{other}\""));
                 }
                 set(&mut ready.method, method(reader, item, prober));
+                if matches!(item.key, "http" | "tcp") {
+                    // The prober goes on until it is answered.
+                    ready.probe_timeout = None;
+                }
             }
             _ => reader.unknown(item, "ready", &KNOWN),
         }

@@ -27,7 +27,6 @@ pub(super) fn stage(compiled: &Compiled, run: &Path) -> Result<(), (PathBuf, io:
             replace(&stage.join("definitions").join(name), &text)?;
         }
     }
-    replace(&stage.join("settings"), &compiled.settings.encode())?;
     replace(&stage.join("plan"), &plan::encode(&compiled.plan()))
 }
 
@@ -43,7 +42,6 @@ pub(super) fn write(compiled: &Compiled, run: &Path) -> Result<(), (PathBuf, io:
     }
     let directory = run.join("init");
     make(&directory)?;
-    replace(&directory.join("settings"), &compiled.settings.encode())?;
     replace(&directory.join("plan"), &plan::encode(&compiled.plan()))
 }
 

@@ -1,0 +1,88 @@
+//! The commands that run beside a service: the readiness command, the health check, the reload command; and
+//! the down command of a oneshot.
+
+use crate::launch::{self, Surroundings};
+use crate::supervisor::Supervisor;
+use service::definition::ReadyMethod;
+use service::machine::{Event, Task};
+use service::{Pid, Signal, WaitStatus};
+use std::os::fd::AsFd;
+
+/// Those that run.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    probe: Option<Pid>,
+    health: Option<Pid>,
+    reload: Option<Pid>,
+}
+
+impl Tasks {
+    fn slot(&mut self, task: Task) -> &mut Option<Pid> {
+        match task {
+            Task::Probe => &mut self.probe,
+            Task::Health => &mut self.health,
+            Task::Reload => &mut self.reload,
+        }
+    }
+
+    /// Which of them a process was that has ended.
+    pub(crate) fn ended(&mut self, pid: Pid) -> Option<Task> {
+        let task = [Task::Probe, Task::Health, Task::Reload]
+            .into_iter()
+            .find(|task| *self.slot(*task) == Some(pid))?;
+        *self.slot(task) = None;
+        Some(task)
+    }
+}
+
+fn name(task: Task) -> &'static str {
+    match task {
+        Task::Probe => "readiness command",
+        Task::Health => "health check",
+        Task::Reload => "reload command",
+    }
+}
+
+impl Supervisor {
+    pub(crate) fn start_task(&mut self, task: Task) {
+        let command = match (task, &self.definition.ready.method) {
+            (Task::Probe, ReadyMethod::Command { command, .. }) => command.as_slice(),
+            (Task::Probe, _) => &[],
+            (Task::Health, _) => self.definition.health.as_ref().map_or(&[][..], |health| &health.command),
+            (Task::Reload, _) => &self.definition.reload_command,
+        };
+        let surroundings = Surroundings { input: self.null.as_fd(), output: None, ..self.surroundings() };
+        match launch::start(&self.definition, command, &surroundings) {
+            Ok(child) => *self.tasks.slot(task) = Some(child.pid),
+            Err(problem) => {
+                self.say(&format!("warning: {}: {problem} (it has failed)", name(task)));
+                self.queue.push_back(Event::TaskEnded(task, false));
+            }
+        }
+    }
+
+    /// Ends a command with all that it has started.
+    pub(crate) fn end_task(&mut self, task: Task) {
+        if let Some(pid) = self.tasks.slot(task).take() {
+            let _ = sys::process::signal_group(pid, Signal::KILL);
+        }
+    }
+
+    pub(crate) fn task_ended(&mut self, task: Task, status: WaitStatus) {
+        // That a service is not ready yet is no news.
+        if task != Task::Probe && !status.success() {
+            self.say(&format!("warning: {} ended with {status}", name(task)));
+        }
+        self.queue.push_back(Event::TaskEnded(task, status.success()));
+    }
+
+    /// Undoes a oneshot.
+    pub(crate) fn spawn_down(&mut self) {
+        let surroundings = Surroundings { input: self.null.as_fd(), output: None, ..self.surroundings() };
+        let child = launch::start(&self.definition, &self.definition.down_command, &surroundings);
+        if let Err(problem) = &child {
+            self.say(&format!("warning: down command: {problem} (it has failed)"));
+        }
+        self.queue.push_front(Event::DownSpawned(child.ok().map(|child| child.pid)));
+    }
+}
