@@ -17,6 +17,7 @@ mod reload;
 mod runtime;
 mod services;
 mod steps;
+mod store;
 mod strangers;
 mod unmount;
 
@@ -71,6 +72,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    sys::signals::restore_defaults();
     // Before anything can arrive: an early Ctrl-Alt-Del must find it blocked, not unhandled.
     let signals = match runtime::block_signals() {
         Ok(signals) => signals,

@@ -6,6 +6,7 @@ use crate::logger::Logger;
 use crate::message::{Level, Messages, reason};
 use crate::power::Going;
 use crate::services::Service;
+use crate::store::Deaths;
 use service::definition::Kind;
 use service::graph::{Graph, Index, Obstacle};
 use service::status::State;
@@ -48,6 +49,7 @@ pub(crate) struct Init {
     null: OwnedFd,
     pub(crate) graph: Graph,
     pub(crate) services: Vec<Service>,
+    pub(crate) deaths: Deaths,
     pub(crate) logger: Logger,
     pub(crate) clients: Clients,
     pub(crate) settings: service::settings::Settings,
@@ -125,6 +127,7 @@ impl Init {
             null,
             graph: Graph::default(),
             services: Vec::new(),
+            deaths: Deaths::default(),
             logger: Logger::default(),
             clients: Clients::new(listener, CLIENTS, CLIENTS_MAX),
             settings: service::settings::Settings::default(),
@@ -265,6 +268,7 @@ impl Init {
             own_number: None,
             new_pid_namespace: false,
             record: None,
+            dies_with_us: false,
         });
         child.map(|child| child.pid).map_err(|problem| format!("{problem} ({})", file.display()))
     }
@@ -364,8 +368,9 @@ impl Init {
                 self.supervisor_ended(index, status);
             } else if let Some(index) = self.services.iter().position(|service| service.main == Some(pid)) {
                 self.main_process_ended(index, pid, status);
+            } else {
+                self.stranger_ended(pid, status);
             }
-            // Anything else is an orphan, which only had to be reaped.
         }
     }
 

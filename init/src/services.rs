@@ -3,10 +3,11 @@
 use crate::message::reason;
 use crate::pipelines::Input;
 use crate::runtime::{Init, SERVICES};
+use crate::store::{COMMANDS_MAX, KEPT_FROM, begins, may_be_repeated};
 use service::definition::Kind;
 use service::graph::Index;
 use service::status::{State, Status, Want};
-use service::wire::{Command, LINE_MAX, Report};
+use service::wire::{Command, LINE_MAX, Report, SupervisorMessage};
 use service::{Pid, Tick, WaitStatus};
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -27,14 +28,24 @@ pub(crate) struct Service {
     /// When to start its supervisor again.
     pub(crate) restart_at: Option<Tick>,
     started: Option<Tick>,
-    /// Its main process, as last reported.
+    /// The process that is waited for, as last reported.
     pub(crate) main: Option<Pid>,
-    /// How that ended, if its supervisor could not be told yet.
-    unheard_death: Option<(Pid, WaitStatus)>,
+    /// What the supervisor before died of, if that has been told.
+    trouble: Option<WaitStatus>,
+    /// Something may run that has no supervisor now.
+    left_behind: bool,
+    /// The next supervisor is to go on where the one before it was.
+    resume: bool,
+    /// Commands that no supervisor has carried out yet, while there is none.
+    pub(crate) unheard: VecDeque<Command>,
+    /// Descriptors that are kept for its supervisors.
+    pub(crate) kept: Vec<(String, OwnedFd)>,
+    /// A process that its supervisor waits for, and we have yet to reap.
+    pub(crate) awaits: Option<Pid>,
     state: Option<State>,
     /// How many runs there were, of all its supervisors together.
     starts: u32,
-    /// How many of them before the supervisor that it has.
+    /// How many of them the supervisor that it has knows nothing of.
     starts_before: u32,
     pub(crate) want: Option<Want>,
     reason: String,
@@ -49,8 +60,12 @@ pub(crate) struct Service {
 struct Supervisor {
     pid: Pid,
     channel: OwnedFd,
-    /// Commands that did not fit into the channel.
+    /// Commands that it has not said to have carried out.
     waiting: VecDeque<Command>,
+    /// How many of them it has been sent.
+    sent: usize,
+    /// It has yet to say how things are.
+    new: bool,
 }
 
 impl Service {
@@ -62,14 +77,17 @@ impl Service {
         self.supervisor.is_some()
     }
 
-    /// Whether a process of it may live that its next supervisor will find.
-    pub(crate) fn may_live(&self) -> bool {
-        self.main.is_some() || self.state.is_some()
-    }
-
     /// Whether it is at rest.
     pub(crate) fn has_ended(&self) -> bool {
         self.state.is_some() && !self.needs_supervisor()
+    }
+
+    /// So many more commands have been carried out.
+    pub(crate) fn taken(&mut self, count: u32) {
+        let Some(supervisor) = &mut self.supervisor else { return };
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(supervisor.sent);
+        supervisor.waiting.drain(..count);
+        supervisor.sent -= count;
     }
 
     /// Whether its process lives, or will without anybody's doing: then it needs a supervisor.
@@ -109,6 +127,7 @@ impl Init {
     pub(crate) fn launch(&mut self, index: Index) {
         let Some(service) = self.services.get_mut(index) else { return };
         service.state = None;
+        service.resume = false;
         if service.has_supervisor() {
             self.tell(index, self.begin(index));
         } else {
@@ -119,6 +138,14 @@ impl Init {
     /// What a supervisor is told for its service to run.
     fn begin(&self, index: Index) -> Command {
         if self.graph.once(index) { Command::Once } else { Command::Start }
+    }
+
+    /// Starts a supervisor that goes on where the last one was.
+    pub(crate) fn resume_supervisor(&mut self, index: Index) {
+        if let Some(service) = self.services.get_mut(index) {
+            service.resume = true;
+        }
+        self.start_supervisor(index);
     }
 
     /// Starts the supervisor, and tells it everything it has to know.
@@ -140,22 +167,25 @@ impl Init {
                 let _ = self.poller.add(&supervisor.channel, token);
                 let Some(service) = self.services.get_mut(index) else { return };
                 service.supervisor = Some(supervisor);
-                service.starts_before = service.starts;
-                let (death, restart) = (service.unheard_death.take(), std::mem::take(&mut service.restart));
+                let (unheard, restart) =
+                    (std::mem::take(&mut service.unheard), std::mem::take(&mut service.restart));
+                let resume = service.resume;
                 if self.graph.going_down() {
                     self.tell(index, Command::Halt);
                 } else if self.graph.stopping(index) {
                     // The one before it may have died before it heard of that.
                     self.tell(index, Command::Stop);
                 } else if self.graph.wanted(index) {
-                    self.tell(index, self.begin(index));
+                    if !resume {
+                        self.tell(index, self.begin(index));
+                    }
                     if restart {
                         self.tell(index, Command::Restart);
                     }
                 }
                 // After what is wanted: what a death means depends on it, and a start after it would be a new one.
-                if let Some((pid, status)) = death {
-                    self.tell(index, Command::Died(pid, status));
+                for command in unheard {
+                    self.tell(index, command);
                 }
             }
             Err(problem) => {
@@ -170,30 +200,46 @@ impl Init {
 
     fn spawn_supervisor(&self, index: Index, name: &str) -> Result<Supervisor, String> {
         let (ours, theirs) = sys::socket::pair().map_err(|error| reason(&error))?;
+        let Some(service) = self.services.get(index) else { return Err("it is gone".to_owned()) };
         let run = self.options.run.as_os_str();
+        let mut words = Vec::new();
+        if service.resume {
+            words.push("--resume".to_owned());
+            // In case nothing can be read of what the one before knew.
+            if self.graph.wanted(index) && !self.graph.stopping(index) {
+                words.extend(["--wanted".to_owned(), self.begin(index).to_string()]);
+            }
+        }
         let mut arguments = vec![OsStr::new("--run"), run, OsStr::new("--channel"), OsStr::new("3")];
-        let log = self.services.get(index).and_then(|service| service.log.as_ref());
         let (output, error) = (std::io::stdout(), std::io::stderr());
-        let mut descriptors = match log {
+        let mut descriptors = match &service.log {
             Some((_, writer)) => vec![(writer.as_fd(), 1), (writer.as_fd(), 2), (theirs.as_fd(), 3)],
             None => vec![(output.as_fd(), 1), (error.as_fd(), 2), (theirs.as_fd(), 3)],
         };
         self.connect(index, &mut arguments, &mut descriptors);
+        for ((tag, descriptor), number) in service.kept.iter().zip(KEPT_FROM..) {
+            words.extend(["--kept".to_owned(), format!("{tag}={number}")]);
+            descriptors.push((descriptor.as_fd(), number));
+        }
+        arguments.extend(words.iter().map(OsStr::new));
         arguments.push(OsStr::new(name));
         let pid = self.spawn_program("supervise", &arguments, &descriptors)?;
-        Ok(Supervisor { pid, channel: ours, waiting: VecDeque::new() })
+        Ok(Supervisor { pid, channel: ours, waiting: VecDeque::new(), sent: 0, new: true })
     }
 
-    /// Tells a supervisor something. What does not fit now is sent when it does.
+    /// Tells a supervisor something. What does not fit now is sent when it does, and what one has not carried out
+    /// when it dies is told to the next.
     pub(crate) fn tell(&mut self, index: Index, command: Command) {
         let Some(service) = self.services.get_mut(index) else { return };
-        match &mut service.supervisor {
-            Some(supervisor) => {
-                supervisor.waiting.push_back(command);
-                self.send_waiting(index);
-            }
-            None => self.tell_nobody(index, command),
+        let waiting = match &mut service.supervisor {
+            Some(supervisor) => &mut supervisor.waiting,
+            None if service.left_behind => &mut service.unheard,
+            None => return self.tell_nobody(index, command),
+        };
+        if waiting.len() < COMMANDS_MAX {
+            waiting.push_back(command);
         }
+        self.send_waiting(index);
     }
 
     fn send_waiting(&mut self, index: Index) {
@@ -201,14 +247,14 @@ impl Init {
         else {
             return;
         };
-        while let Some(command) = supervisor.waiting.front() {
+        while let Some(command) = supervisor.waiting.get(supervisor.sent) {
             match sys::socket::send(&supervisor.channel, command.to_string().as_bytes(), None) {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 // That it is gone is learnt by reaping it.
-                Ok(()) | Err(_) => supervisor.waiting.pop_front(),
-            };
+                Ok(()) | Err(_) => supervisor.sent += 1,
+            }
         }
-        let full = !supervisor.waiting.is_empty();
+        let full = supervisor.sent < supervisor.waiting.len();
         let _ = self.poller.modify(&supervisor.channel, SERVICES + index as u64, true, full);
     }
 
@@ -224,10 +270,12 @@ impl Init {
                 return;
             };
             match sys::socket::receive(&supervisor.channel, &mut buffer) {
-                Ok(Some((length, _))) => {
+                Ok(Some((length, passed))) => {
                     let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
                     if let Some(report) = Report::parse(&text) {
                         self.take_report(index, &report);
+                    } else if let Some(message) = SupervisorMessage::parse(&text) {
+                        self.take_message(index, message, passed);
                     }
                 }
                 Ok(None) => {
@@ -244,7 +292,12 @@ impl Init {
         let Some(service) = self.services.get_mut(index) else { return };
         service.main = report.pid;
         service.state = Some(report.state);
+        service.left_behind = false;
         service.want = Some(report.want);
+        if service.supervisor.as_mut().is_some_and(|supervisor| std::mem::take(&mut supervisor.new)) {
+            // One that could not read what the one before knew begins to count anew.
+            service.starts_before = if report.starts < service.starts { service.starts } else { 0 };
+        }
         service.starts = service.starts_before.saturating_add(report.starts);
         report.reason.clone_into(&mut service.reason);
         self.graph.report(index, report.state, report.want, report.overdue);
@@ -263,15 +316,40 @@ impl Init {
         };
         if let Some(supervisor) = service.supervisor.take() {
             let _ = self.poller.remove(&supervisor.channel);
+            // To what is at rest only a start makes a difference.
+            let rest = !service.needs_supervisor();
+            service.unheard = supervisor.waiting;
+            service.unheard.retain(|command| may_be_repeated(command) && (!rest || begins(command)));
         }
+        service.awaits = None;
         let name = node.entry.name.clone();
-        if service.needs_supervisor() || self.graph.stopping(index) {
+        // A longrun that has ended has one too, so that it can be spoken to.
+        let longrun = node.entry.kind == Kind::Longrun;
+        let ended = longrun && matches!(service.state, Some(State::Failed | State::Done));
+        let signalled = matches!(status, WaitStatus::Signalled { .. });
+        service.left_behind |= service.needs_supervisor() && (signalled || service.state.is_some());
+        if going_down && !service.left_behind {
+            service.unheard.clear();
+            return self.graph.report(index, State::Down, Want::Down, false);
+        }
+        if service.needs_supervisor()
+            || self.graph.stopping(index)
+            || !service.unheard.is_empty()
+            || (ended && signalled)
+        {
             let soon = service.started.is_some_and(|started| now.since(started) < RESPAWN_DELAY);
             service.restart_at = Some(if soon { now.after(RESPAWN_DELAY) } else { now });
-            self.messages.warning(&format!("{name}: its supervisor ended with {status} (starting it again)"));
-        } else if going_down && service.state.is_none() {
-            self.graph.report(index, State::Down, Want::Down, false);
+            service.resume = true;
+            // One that cannot do its work tries again and again, and is told of once.
+            if !soon || service.trouble != Some(status) {
+                service.trouble = Some(status);
+                let text = format!("{name}: its supervisor ended with {status} (starting it again)");
+                self.messages.warning(&text);
+            }
+            return;
         }
+        service.unheard.clear();
+        service.kept.clear();
         self.forget_if_left(index);
     }
 
@@ -280,10 +358,10 @@ impl Init {
     pub(crate) fn main_process_ended(&mut self, index: Index, pid: Pid, status: WaitStatus) {
         let Some(service) = self.services.get_mut(index) else { return };
         service.main = None;
-        if service.has_supervisor() {
+        self.deaths.note(pid, status);
+        let Some(service) = self.services.get_mut(index) else { return };
+        if service.has_supervisor() || service.left_behind {
             self.tell(index, Command::Died(pid, status));
-        } else {
-            service.unheard_death = Some((pid, status));
         }
     }
 
@@ -305,13 +383,17 @@ impl Init {
         service.since = Some(since);
         service.state = Some(state);
         why.clone_into(&mut service.reason);
-        let mut status = Status::new(name, kind);
+        let directory = self.options.run.join("service").join(name);
+        // What its supervisors have told of it stays, such as how often it was started.
+        let before = std::fs::read_to_string(directory.join("status")).ok().filter(|_| service.starts > 0);
+        let before = before.and_then(|text| Status::decode(&text));
+        let mut status = before.unwrap_or_else(|| Status::new(name, kind));
+        (status.pid, status.finish, status.next_start) = (None, None, None);
         status.state = state;
         status.want = if wanted { Want::Up } else { Want::Down };
         service.want = Some(status.want);
         status.since = since;
         why.clone_into(&mut status.reason);
-        let directory = self.options.run.join("service").join(name);
         let written = std::fs::create_dir_all(&directory)
             .and_then(|()| sys::fs::replace(&directory.join("status"), status.encode().as_bytes(), 0o644));
         if let Err(error) = written {

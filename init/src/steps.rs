@@ -29,12 +29,12 @@ impl Init {
         match command {
             // The next supervisor is told.
             Command::Restart => service.restart = true,
-            Command::Stop | Command::Halt if service.restart_at.is_some() && service.may_live() => {}
             // What a oneshot has done is undone by a supervisor of its own.
-            Command::Stop | Command::Halt if runs && service.has_ended() => self.start_supervisor(index),
+            Command::Stop | Command::Halt if runs && service.has_ended() => self.resume_supervisor(index),
             Command::Stop | Command::Halt => {
                 // It cannot be running then: what it is told is what it is.
                 service.restart_at = None;
+                service.unheard.clear();
                 self.graph.report(index, State::Down, Want::Down, false);
             }
             Command::Start

@@ -348,6 +348,9 @@ pub enum SupervisorMessage<'a> {
     Drop(&'a str),
     /// Tell how this process ended, which is not ours to reap: at once if that is known.
     Awaits(Pid),
+    /// This many more of the commands have been taken, and what came of them is on disk: they need not be repeated
+    /// to another supervisor.
+    Taken(u32),
 }
 
 impl<'a> SupervisorMessage<'a> {
@@ -358,6 +361,7 @@ impl<'a> SupervisorMessage<'a> {
         match verb {
             "keep" => Some(SupervisorMessage::Keep(rest)),
             "drop" => Some(SupervisorMessage::Drop(rest)),
+            "taken" => rest.parse().ok().map(SupervisorMessage::Taken),
             "awaits" => Some(SupervisorMessage::Awaits(Pid::new(rest.parse().ok()?)?)),
             _ => None,
         }
@@ -370,6 +374,7 @@ impl fmt::Display for SupervisorMessage<'_> {
             SupervisorMessage::Keep(tag) => write!(f, "keep {tag}"),
             SupervisorMessage::Drop(tag) => write!(f, "drop {tag}"),
             SupervisorMessage::Awaits(pid) => write!(f, "awaits {pid}"),
+            SupervisorMessage::Taken(count) => write!(f, "taken {count}"),
         }
     }
 }
@@ -521,9 +526,12 @@ mod tests {
     #[test]
     fn what_a_supervisor_says_parses_back_and_a_plan_of_a_plan_is_none() {
         let pid = Pid::new(7).unwrap();
-        for message in
-            [SupervisorMessage::Keep("ready"), SupervisorMessage::Drop("x"), SupervisorMessage::Awaits(pid)]
-        {
+        for message in [
+            SupervisorMessage::Keep("ready"),
+            SupervisorMessage::Drop("x"),
+            SupervisorMessage::Awaits(pid),
+            SupervisorMessage::Taken(2),
+        ] {
             assert_eq!(SupervisorMessage::parse(&message.to_string()), Some(message));
         }
         for line in ["plan plan start a", "plan events", "start", "start a b", "kill a", "fault x"] {

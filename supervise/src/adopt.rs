@@ -1,11 +1,17 @@
 //! Taking over a service that a supervisor before this one left behind.
+//!
+//! The machine is restored as the status file has it. What the last supervisor had begun and not yet told stands
+//! in the record of spawned processes: the machine is led there by the same events, and instead of starting a
+//! process it is given the one that was found.
 
 use crate::supervisor::{ADOPTED, Supervisor};
-use service::definition::{Kind, ReadyMethod};
 use service::machine::Event;
-use service::status::{State, Status, Want};
-use service::{Tick, WaitStatus};
+use service::status::{State, Status};
+use service::wire::SupervisorMessage;
+use service::{Pid, Tick, WaitStatus};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
+use sys::record::Slot;
 
 /// How long init may take to tell how an adopted process ended, after it has.
 const STATUS_WAIT: Duration = Duration::from_secs(2);
@@ -13,88 +19,238 @@ const STATUS_WAIT: Duration = Duration::from_secs(2);
 /// The kernel's clock tick in nanoseconds: it tells in these when a process started (proc(5), sysconf(3)).
 const CLOCK_TICK: u64 = 10_000_000;
 
-impl Supervisor {
-    /// Reads what the last supervisor wrote, and takes over the process if it still is that one.
-    pub(crate) fn adopt(&mut self) {
-        let old = std::fs::read_to_string(&self.status_path).ok().and_then(|text| Status::decode(&text));
-        if let Some(found) = self.unpublished(old.as_ref()) {
-            return self.take_over(&found);
-        }
-        if let Some(old) = old
-            && old.pid.is_some()
-            && old.state != State::Skipped
-        {
-            self.take_over(&old);
-        }
-    }
+/// A process that is not our child, and whose end is waited for.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    pid: Pid,
+    /// Tells its end, and how that was where the kernel keeps it; none if it was gone when we came.
+    descriptor: Option<OwnedFd>,
+    /// Until when somebody may tell how it ended, since it has.
+    pub(crate) deadline: Option<Tick>,
+}
 
-    /// The process that the last supervisor had started when it was killed, before it could say so.
-    fn unpublished(&self, old: Option<&Status>) -> Option<Status> {
-        let (pid, started) = sys::record::read(&self.record_path)?;
-        let (start, zombie) = sys::process::start_time(pid)?;
-        // A process that got the number later started after the record was written.
-        let begun = Tick(start.saturating_mul(CLOCK_TICK));
-        let known = old.is_some_and(|old| old.pid == Some(pid) && old.pid_start == start);
-        if zombie || known || begun > started {
-            return None;
+/// A process that the last supervisor had started and not told of.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pid: Pid,
+    started: Tick,
+    /// None if it is gone.
+    descriptor: Option<OwnedFd>,
+}
+
+/// What a process was known by when it was written down.
+struct Identity {
+    start: u64,
+    inode: Option<u64>,
+}
+
+impl Supervisor {
+    /// Takes over what the last supervisor left. `resume` tells that it was to go on; else it had been done with,
+    /// or nothing is known of one.
+    pub(crate) fn adopt(&mut self, resume: bool) {
+        let now = sys::clock::now();
+        let old = std::fs::read_to_string(&self.status_path).ok().and_then(|text| Status::decode(&text));
+        // Times and processes of another boot mean nothing in this one.
+        let old = old.filter(|old| old.boot == self.boot && !self.boot.is_empty());
+        self.known = old.as_ref().is_some_and(|old| self.machine.restore(now, &old.saved));
+        if let Some(old) = old.as_ref().filter(|_| self.known) {
+            if !resume {
+                self.machine.renew();
+            }
+            self.take_over(old);
         }
-        let mut status = Status::new(&self.definition.name, self.definition.kind);
-        status.pid = Some(pid);
-        status.pid_start = start;
-        status.started = Some(started);
-        let immediate = self.definition.ready.method == ReadyMethod::Immediate;
-        status.ready_since = Some(started).filter(|_| immediate && self.definition.kind == Kind::Longrun);
-        // It was started since it was wanted.
-        status.want = if old.is_some_and(|old| old.want == Want::Once) { Want::Once } else { Want::Up };
-        status.restarts = old.map_or(0, |old| old.restarts + u32::from(old.started.is_some()));
-        Some(status)
+        let written = old.as_ref().map_or(Tick(0), |old| old.since.max(old.started.unwrap_or(Tick(0))));
+        self.found_main = self.unpublished(Slot::Main, written);
+        self.found_after = self.unpublished(Slot::After, written);
+        // Of what is down the first thing told is what became of the first command: that it is down is no news, and
+        // init would take it for a stop.
+        self.dirty |= self.known && (self.machine.state() != State::Down);
+        self.follow_found();
     }
 
     fn take_over(&mut self, old: &Status) {
-        let Some(pid) = old.pid else { return };
-        let now = sys::clock::now();
-        let lives =
-            sys::process::start_time(pid).is_some_and(|(start, zombie)| start == old.pid_start && !zombie);
-        let watched = lives.then(|| sys::process::open(pid).ok()).flatten();
-        // It may have died and its number been given away between the two looks.
-        let lives = sys::process::start_time(pid).is_some_and(|(start, _)| start == old.pid_start);
-        let started = old.started.unwrap_or(now);
-        self.machine.adopt(now, pid, old.want, started, old.ready_since, old.restarts.saturating_add(1));
-        self.pid_start = old.pid_start;
-        self.last_pid = Some(pid);
-        match watched.filter(|_| lives) {
-            Some(descriptor) => {
-                self.say(&format!("notice: adopted process {pid}"));
-                let _ = self.poller.add(&descriptor, ADOPTED);
-                self.adopted = Some(descriptor);
-            }
-            None => self.adopted_gone(now),
+        self.last_pid = self.machine.pid().or(self.last_pid);
+        if old.state == State::Skipped {
+            self.skipped = Some(old.reason.clone());
         }
-        if old.want == Want::Down || old.state == State::Stopping {
-            self.queue.push_back(Event::Stop);
-            if old.want != Want::Down {
-                self.queue.push_back(Event::Start);
-            }
+        if self.machine.reason() == service::machine::Reason::SpawnFailed {
+            self.problem.clone_from(&old.reason);
         }
-        self.dirty = true;
+        let Some(pid) = self.machine.awaited() else { return };
+        let main = self.machine.pid() == Some(pid);
+        let identity = if main {
+            Identity { start: old.pid_start, inode: old.pid_inode }
+        } else {
+            Identity { start: old.finish.map_or(0, |(_, start)| start), inode: None }
+        };
+        self.note_identity(main, &identity);
+        if sys::process::is_child(pid) {
+            // A supervisor that was replaced in place has its children still.
+            return self.read_kept();
+        }
+        let descriptor = open(pid, &identity);
+        if descriptor.is_some() && main {
+            self.say(&format!("notice: adopted process {pid}"));
+        }
+        self.watch(pid, descriptor);
+        self.read_kept();
     }
 
-    /// The adopted process has ended. Init is its parent, has reaped it, and will tell how it ended.
-    pub(crate) fn adopted_gone(&mut self, now: Tick) {
-        if let Some(descriptor) = self.adopted.take() {
+    fn note_identity(&mut self, main: bool, identity: &Identity) {
+        if main {
+            (self.pid_start, self.pid_inode) = (identity.start, identity.inode);
+        } else {
+            self.after_start = identity.start;
+        }
+    }
+
+    /// What runs after the main process has been started.
+    pub(crate) fn note_after(&mut self, child: Option<&sys::spawn::Child>) {
+        let look = child.and_then(|child| sys::process::start_time(child.pid));
+        self.after_start = look.map_or(0, |(start, _)| start);
+    }
+
+    /// The process that the last supervisor had started when it was killed, before it could say so: after
+    /// `written`, when it last said anything.
+    fn unpublished(&self, slot: Slot, written: Tick) -> Option<Found> {
+        let (pid, started) = sys::record::read(&self.record_path, slot).filter(|(_, at)| *at > written)?;
+        if sys::process::is_child(pid) {
+            return None;
+        }
+        let identity = sys::process::look(pid).filter(|look| {
+            // One that got the number later started after the record was written, and leads no session of ours.
+            Tick(look.start.saturating_mul(CLOCK_TICK)) <= started && look.session == pid.number()
+        });
+        let identity = identity.map(|look| Identity { start: look.start, inode: None });
+        let descriptor = identity.and_then(|identity| open(pid, &identity));
+        Some(Found { pid, started, descriptor })
+    }
+
+    /// Leads the machine to where it asks for what was found, if nothing else does.
+    pub(crate) fn follow_found(&mut self) {
+        if self.found_main.is_none() || self.machine.awaited().is_some() || !self.queue.is_empty() {
+            return;
+        }
+        if matches!(self.machine.state(), State::Finishing | State::Stopping) {
+            return;
+        }
+        if std::mem::replace(&mut self.followed, true) {
+            // Nothing leads there: it will not be started, and that it was is an end that nobody waits for.
+            self.found_main = None;
+            return;
+        }
+        let waits = self.machine.next_start().is_some();
+        self.queue.push_back(if waits { Event::Tick } else { Event::Start });
+    }
+
+    /// When the time comes that the machine waits for: at once, if it has come for the supervisor before us.
+    pub(crate) fn time_for(&self, event: Event, now: Tick) -> Tick {
+        match self.machine.next_start() {
+            Some(at) if event == Event::Tick && self.found_main.is_some() => now.max(at),
+            _ => now,
+        }
+    }
+
+    /// The main process, if it runs already; what has become of it is told later.
+    pub(crate) fn claim_main(&mut self) -> Option<Pid> {
+        let found = self.found_main.take()?;
+        let look = sys::process::look(found.pid).filter(|_| found.descriptor.is_some());
+        self.pid_start = look.map_or(0, |look| look.start);
+        self.pid_inode = found.descriptor.as_ref().and_then(sys::process::inode);
+        self.last_pid = Some(found.pid);
+        self.say(&format!("notice: adopted process {}, started just before", found.pid));
+        self.watch(found.pid, found.descriptor);
+        self.read_kept();
+        Some(found.pid)
+    }
+
+    /// The same for what runs once the main process is dead.
+    pub(crate) fn claim_after(&mut self) -> Option<Pid> {
+        // Of two, the main process is the later one.
+        let later = self.found_main.as_ref().map_or(Tick(u64::MAX), |found| found.started);
+        let found = self.found_after.take().filter(|found| found.started < later)?;
+        self.after_start = sys::process::look(found.pid).map_or(0, |look| look.start);
+        self.watch(found.pid, found.descriptor);
+        Some(found.pid)
+    }
+
+    fn watch(&mut self, pid: Pid, descriptor: Option<OwnedFd>) {
+        self.release_adopted();
+        if let Some(descriptor) = &descriptor {
+            let _ = self.poller.add(descriptor, ADOPTED);
+        }
+        let gone = descriptor.is_none();
+        self.adopted = Some(Adopted { pid, descriptor, deadline: None });
+        if gone {
+            self.ask_init(sys::clock::now());
+        }
+    }
+
+    fn release_adopted(&mut self) {
+        if let Some(descriptor) = self.adopted.take().and_then(|adopted| adopted.descriptor) {
             let _ = self.poller.remove(&descriptor);
         }
-        let wait = if self.channel.is_some() { STATUS_WAIT } else { Duration::ZERO };
-        self.adopted_deadline = Some(now.after(wait));
+    }
+
+    /// The adopted process has ended. It is for init to reap it; from then on the kernel may tell how it ended.
+    pub(crate) fn adopted_ended(&mut self, hangup: bool) {
+        let Some(adopted) = &mut self.adopted else { return };
+        let Some(descriptor) = &adopted.descriptor else { return };
+        if let Some(status) = Some(descriptor).filter(|_| hangup).and_then(sys::process::exit_status) {
+            let pid = adopted.pid;
+            return self.adopted_died(pid, status);
+        }
+        if hangup {
+            let _ = self.poller.remove(descriptor);
+            adopted.descriptor = None;
+        } else {
+            // Its end is known of; that it has been reaped is not to be missed.
+            let _ = self.poller.modify(descriptor, ADOPTED, false, false);
+        }
+        if adopted.deadline.is_none() {
+            self.ask_init(sys::clock::now());
+        }
+    }
+
+    fn ask_init(&mut self, now: Tick) {
+        let Some(adopted) = &mut self.adopted else { return };
+        let asked = self.channel.as_ref().is_some_and(|channel| {
+            let message = SupervisorMessage::Awaits(adopted.pid).to_string();
+            sys::socket::send(channel, message.as_bytes(), None).is_ok()
+        });
+        // Without init there is still the kernel, as long as somebody has yet to reap it.
+        let wait = if asked || adopted.descriptor.is_some() { STATUS_WAIT } else { Duration::ZERO };
+        adopted.deadline = Some(now.after(wait));
+    }
+
+    /// Somebody has told how it ended.
+    pub(crate) fn adopted_died(&mut self, pid: Pid, status: WaitStatus) {
+        if self.adopted.as_ref().is_some_and(|adopted| adopted.pid == pid) {
+            self.release_adopted();
+            // What it said before its end comes before that.
+            self.read_notification();
+            self.queue.push_back(Event::Died(pid, status));
+        }
     }
 
     /// Nobody could tell how it ended.
     pub(crate) fn give_up_waiting_for_status(&mut self, now: Tick) {
-        if self.adopted_deadline.is_some_and(|deadline| deadline <= now) {
-            self.adopted_deadline = None;
-            if let Some(pid) = self.machine.pid() {
-                self.queue.push_back(Event::Died(pid, WaitStatus::Unknown));
-            }
+        if let Some(adopted) = &self.adopted
+            && adopted.deadline.is_some_and(|deadline| deadline <= now)
+        {
+            self.adopted_died(adopted.pid, WaitStatus::Unknown);
         }
     }
+}
+
+/// A descriptor of the process with this number, if it is the one that is meant: dead perhaps, and not reaped.
+fn open(pid: Pid, identity: &Identity) -> Option<OwnedFd> {
+    let descriptor = sys::process::open(pid).ok()?;
+    let inode = sys::process::inode(&descriptor);
+    if identity.inode.is_some() && inode.is_some() && identity.inode != inode {
+        return None;
+    }
+    // Looked at after it was opened: a number that was given away before that has another start by now.
+    sys::process::look(pid).filter(|look| look.start == identity.start)?;
+    Some(descriptor)
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use sys::record::Record;
 use sys::spawn::{Child, Spawn, spawn};
 
 /// What every service's environment begins with.
@@ -24,7 +25,9 @@ pub(crate) struct Surroundings<'a> {
     /// Whether it is the first process of a new PID namespace.
     pub(crate) new_pid_namespace: bool,
     /// Where it puts down its number before it begins, if it is to be found again.
-    pub(crate) record: Option<BorrowedFd<'a>>,
+    pub(crate) record: Option<Record<'a>>,
+    /// Whether it is of no use to another supervisor, and is killed when this one is.
+    pub(crate) ours_alone: bool,
 }
 
 /// Starts `command` as the definition says; the problem is told in words.
@@ -58,6 +61,7 @@ pub(crate) fn start(
         own_number: None,
         new_pid_namespace: surroundings.new_pid_namespace,
         record: surroundings.record,
+        dies_with_us: surroundings.ours_alone,
     })
     .map_err(|problem| match problem.step {
         sys::spawn::Step::Execute => {
@@ -150,6 +154,14 @@ pub(crate) fn open_null() -> io::Result<OwnedFd> {
         .open("/dev/null")
         .map(OwnedFd::from)
         .or_else(|_| Ok(sys::pipe::pair()?.0))
+}
+
+/// The definition of a service, as it was compiled last.
+pub(crate) fn read_definition(run: &Path, name: &str) -> Result<Definition, String> {
+    let file = run.join("service").join(name).join("definition");
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| format!("unable to read {}: {}", file.display(), reason(&error)))?;
+    Definition::decode(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// The finish script of a service directory.

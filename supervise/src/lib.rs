@@ -9,9 +9,13 @@ mod arguments;
 mod audit;
 mod conditions;
 mod launch;
+mod lock;
 mod narrate;
 mod pipeline;
 mod publish;
+mod reap;
+mod reexec;
+mod store;
 mod supervisor;
 mod tasks;
 
@@ -37,6 +41,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    if let Some(version) = &options.compatible {
+        return compatible(version, &options);
+    }
+    sys::signals::restore_defaults();
     sys::fd::open_standard();
     match supervisor::Supervisor::new(&options).and_then(supervisor::Supervisor::run) {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,6 +53,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(EXIT_SYSTEM)
         }
     }
+}
+
+/// Whether a supervisor that keeps the state of this version can be replaced by us.
+fn compatible(version: &str, options: &arguments::Options) -> ExitCode {
+    let readable = options.name.is_empty() || launch::read_definition(&options.run, &options.name).is_ok();
+    if version == service::machine::STATE_VERSION && readable { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Writes a line to standard error, which is the service's log. If the log is full it is lost: a supervisor

@@ -4,7 +4,7 @@ use crate::arguments::Options;
 use crate::launch::Surroundings;
 use crate::supervisor::Supervisor;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The service's ends of pipes that init holds. We hold them as well: for us they never end.
 pub(crate) struct Pipeline {
@@ -17,6 +17,12 @@ impl Pipeline {
         let inherit = |number: Option<i32>| number.map(sys::fd::inherited).transpose();
         Ok(Pipeline { input: inherit(options.input)?, output: inherit(options.output)? })
     }
+
+    /// The options by which they are passed on.
+    pub(crate) fn passed(&self) -> impl Iterator<Item = (&'static str, BorrowedFd<'_>)> {
+        let input = self.input.as_ref().map(|input| ("--input", input.as_fd()));
+        input.into_iter().chain(self.output.as_ref().map(|output| ("--output", output.as_fd())))
+    }
 }
 
 impl Supervisor {
@@ -28,6 +34,7 @@ impl Supervisor {
             extra: &[],
             new_pid_namespace: false,
             record: None,
+            ours_alone: false,
         }
     }
 

@@ -4,17 +4,25 @@ use crate::narrate;
 use crate::supervisor::{CHANNEL, Supervisor};
 use service::Pid;
 use service::status::{State, Status};
-use service::wire::Report;
+use service::wire::{Report, SupervisorMessage};
 
 impl Supervisor {
-    /// Writes the status file, then sends the report.
-    pub(crate) fn publish(&mut self) {
+    /// Writes the status file, if it does not say already how things are.
+    pub(crate) fn file(&mut self) {
+        if std::mem::replace(&mut self.filed, true) {
+            return;
+        }
         let status = self.status();
         if let Err(error) = sys::fs::replace(&self.status_path, status.encode().as_bytes(), 0o644) {
             let path = self.status_path.display();
             let reason = crate::launch::reason(&error);
             self.say(&format!("warning: unable to write {path}: {reason} (going on without)"));
         }
+    }
+
+    /// Writes the status file, then sends the report.
+    pub(crate) fn publish(&mut self) {
+        self.file();
         self.report_pending = true;
         self.send_report();
         let line = self.report_line();
@@ -32,6 +40,10 @@ impl Supervisor {
             has_readiness: self.definition.ready.method != service::definition::ReadyMethod::Immediate,
             pid: machine.pid(),
             pid_start: self.pid_start,
+            pid_inode: self.pid_inode,
+            finish: machine.script().map(|pid| (pid, self.after_start)),
+            boot: self.boot.clone(),
+            saved: machine.save(),
             supervisor: Pid::new(sys::process::own()).filter(|_| !self.exiting),
             since: machine.since(),
             started: machine.started(),
@@ -65,11 +77,26 @@ impl Supervisor {
             state: self.state(),
             want: self.machine.want(),
             overdue: self.machine.overdue(),
-            pid: self.machine.pid(),
+            pid: self.machine.awaited(),
             starts: self.machine.starts(),
             reason: &reason,
         };
         report.to_string()
+    }
+
+    /// Tells init, after the report, how many of its commands have been taken, and what came of them is on disk: it
+    /// repeats the others to the supervisor after us.
+    pub(crate) fn acknowledge(&mut self) {
+        if self.taken == 0 || self.channel.is_none() {
+            return;
+        }
+        // Not every command changes what others see.
+        self.file();
+        let Some(channel) = &self.channel else { return };
+        let message = SupervisorMessage::Taken(self.taken).to_string();
+        if sys::socket::send(channel, message.as_bytes(), None).is_ok() {
+            self.taken = 0;
+        }
     }
 
     /// Sends the report to init. If init does not keep up, the newest one is sent once it does.

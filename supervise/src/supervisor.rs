@@ -1,20 +1,24 @@
 //! The loop, and the performing of actions.
 
+use crate::adopt::{Adopted, Found};
 use crate::arguments::Options;
 use crate::launch::{self, Surroundings};
 use crate::pipeline::Pipeline;
+use crate::reexec::Replacement;
+use crate::store::READY;
 use crate::tasks::Tasks;
 use crate::{conditions, narrate};
 use service::definition::ReadyMethod;
 use service::machine::{Action, Event, Machine};
 use service::status::{State, Want};
 use service::wire::Command;
-use service::{Definition, Pid, Signal, Tick, WaitStatus};
+use service::{Definition, Pid, Signal, WaitStatus};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use sys::clients::Clients;
 use sys::poll::{Poller, Ready};
+use sys::record::{Record, Slot};
 use sys::signals::Signals;
 
 const SIGNALS: u64 = 0;
@@ -31,22 +35,45 @@ const CLIENTS_MAX: usize = 16;
 pub(crate) struct Supervisor {
     pub(crate) definition: Definition,
     pub(crate) machine: Machine,
+    /// Where the running system keeps its state.
+    pub(crate) run: PathBuf,
     pub(crate) status_path: PathBuf,
+    pub(crate) replacement: Option<Replacement>,
     pub(crate) poller: Poller,
     signals: Signals,
     pub(crate) channel: Option<OwnedFd>,
     pub(crate) clients: Clients,
     pub(crate) null: OwnedFd,
     pub(crate) pipeline: Pipeline,
-    /// Where the main process puts down its number before it begins: the status comes after that.
-    record: Option<OwnedFd>,
+    /// Where processes put down their numbers before they begin: the status comes after that.
+    pub(crate) record: Option<OwnedFd>,
     pub(crate) record_path: PathBuf,
     /// The end that a service writes its readiness to.
-    notification: Option<OwnedFd>,
+    pub(crate) notification: Option<OwnedFd>,
     pub(crate) tasks: Tasks,
-    pub(crate) adopted: Option<OwnedFd>,
-    pub(crate) adopted_deadline: Option<Tick>,
+    pub(crate) adopted: Option<Adopted>,
+    pub(crate) found_main: Option<Found>,
+    pub(crate) found_after: Option<Found>,
+    /// The machine has been led to it, as far as it goes.
+    pub(crate) followed: bool,
+    /// A child that has ended, and is reaped once that has been told.
+    pub(crate) unreaped: Option<Pid>,
+    /// There may be others.
+    pub(crate) deaths: bool,
+    /// What was kept for us.
+    pub(crate) kept: Vec<(String, OwnedFd)>,
+    /// It has said that it is ready; told once that is on disk.
+    said_ready: bool,
+    pub(crate) boot: String,
+    /// The state that the last supervisor left was understood.
+    pub(crate) known: bool,
+    /// When the process that is waited for started, and what names it where there is such a thing.
     pub(crate) pid_start: u64,
+    pub(crate) pid_inode: Option<u64>,
+    /// When what runs after the main process started.
+    pub(crate) after_start: u64,
+    /// As init has told so many commands that are not known to it to be taken.
+    pub(crate) taken: u32,
     /// The main process of the last run, which led its process group.
     pub(crate) last_pid: Option<Pid>,
     /// Why the last start failed.
@@ -54,24 +81,23 @@ pub(crate) struct Supervisor {
     pub(crate) skipped: Option<String>,
     pub(crate) queue: VecDeque<Event>,
     pub(crate) dirty: bool,
+    /// The status file says how things are.
+    pub(crate) filed: bool,
     pub(crate) report_pending: bool,
     pub(crate) exiting: bool,
     /// Held as long as we live: there is one supervisor of a service.
-    _lock: sys::fs::Lock,
+    pub(crate) lock: sys::fs::Lock,
 }
 
 impl Supervisor {
     /// Reads the definition, opens what events come from, and adopts what still runs.
     pub(crate) fn new(options: &Options) -> Result<Supervisor, String> {
         let directory = options.run.join("service").join(&options.name);
-        let file = directory.join("definition");
         let unable = |what: &str, path: &std::path::Path, error: &std::io::Error| {
             format!("unable to {what} {}: {}", path.display(), launch::reason(error))
         };
-        let text = std::fs::read_to_string(&file).map_err(|error| unable("read", &file, &error))?;
-        let definition = Definition::decode(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-        let lock_file = directory.join("lock");
-        let lock = sys::fs::lock(&lock_file).map_err(|error| unable("lock", &lock_file, &error))?;
+        let definition = launch::read_definition(&options.run, &options.name)?;
+        let lock = crate::lock::take(&directory, options.lock)?;
         let plain = |error: std::io::Error| format!("unable to begin: {}", launch::reason(&error));
         let signals =
             Signals::block(&[Signal::CHLD, Signal::TERM, Signal::INT, Signal::HUP]).map_err(plain)?;
@@ -81,8 +107,13 @@ impl Supervisor {
         if let Some(channel) = &channel {
             poller.add(channel, CHANNEL).map_err(plain)?;
         }
+        let boot = sys::clock::boot();
+        let kept = options.kept.iter().filter_map(|(tag, number)| {
+            sys::fd::inherited(*number).ok().map(|descriptor| (tag.clone(), descriptor))
+        });
         let (control, record_path) = (directory.join("control"), directory.join("spawned"));
-        let listener = sys::socket::listen_at(&control);
+        let inherited = options.listener.and_then(|number| sys::fd::inherited(number).ok());
+        let listener = inherited.map_or_else(|| sys::socket::listen_at(&control), Ok);
         if let Err(error) = &listener {
             let problem = unable("listen at", &control, error);
             crate::say(&format!("supervise {}: warning: {problem} (going on without)", definition.name));
@@ -94,6 +125,8 @@ impl Supervisor {
         let mut supervisor = Supervisor {
             machine: Machine::new(&definition, sys::clock::now()),
             definition,
+            run: options.run.clone(),
+            replacement: None,
             status_path: directory.join("status"),
             poller,
             signals,
@@ -101,24 +134,41 @@ impl Supervisor {
             clients: Clients::new(listener, CLIENTS, CLIENTS_MAX),
             null: launch::open_null().map_err(plain)?,
             pipeline: Pipeline::inherit(options).map_err(plain)?,
-            record: sys::record::open(&record_path).ok(),
+            record: sys::record::open(&record_path, &boot).ok(),
             record_path,
             notification: None,
             tasks: Tasks::default(),
             adopted: None,
-            adopted_deadline: None,
+            found_main: None,
+            found_after: None,
+            followed: false,
+            unreaped: None,
+            // A supervisor that was replaced in place may have left some.
+            deaths: options.resume,
+            kept: kept.collect(),
+            said_ready: false,
+            boot,
+            known: false,
             pid_start: 0,
+            pid_inode: None,
+            after_start: 0,
+            taken: 0,
             last_pid: None,
             problem: String::new(),
             skipped: None,
             queue: VecDeque::with_capacity(16),
             // Under init the first thing told is what became of its first command.
             dirty: options.channel.is_none(),
+            filed: false,
             report_pending: false,
             exiting: false,
-            _lock: lock,
+            lock,
         };
-        supervisor.adopt();
+        supervisor.adopt(options.resume);
+        let wanted = options.wanted.as_deref().and_then(Command::parse);
+        if let Some(command) = wanted.filter(|_| !supervisor.known) {
+            supervisor.command(command);
+        }
         if options.up {
             supervisor.queue.push_back(Event::Start);
         }
@@ -130,10 +180,19 @@ impl Supervisor {
         let mut ready = [Ready::default(); 16];
         loop {
             self.settle();
+            while self.deaths {
+                self.deaths = self.next_death();
+                self.settle();
+            }
+            self.acknowledge();
             if self.exiting {
+                self.reap_last();
                 return Ok(());
             }
-            let deadline = [self.machine.deadline(), self.adopted_deadline].into_iter().flatten().min();
+            self.replace_if_due();
+            let status_due = self.adopted.as_ref().and_then(|adopted| adopted.deadline);
+            let deadlines = [self.machine.deadline(), status_due, self.replacement_deadline()];
+            let deadline = deadlines.into_iter().flatten().min();
             let count = self
                 .poller
                 .wait(&mut ready, deadline)
@@ -146,21 +205,34 @@ impl Supervisor {
                 self.queue.push_back(Event::Tick);
             }
             self.give_up_waiting_for_status(now);
+            self.hurry_replacement(now);
         }
     }
 
     /// Handles what is queued and everything that follows from it, then tells the outcome once.
     fn settle(&mut self) {
-        while let Some(event) = self.queue.pop_front() {
+        self.handle_queue();
+        if std::mem::take(&mut self.dirty) {
+            self.publish();
+        }
+        if std::mem::take(&mut self.said_ready) {
+            self.close_notification();
+        }
+    }
+
+    fn handle_queue(&mut self) {
+        while let Some(event) = self.next_event() {
             // Ready and dead at one waking: who waits for it to become ready hears of both.
             if matches!(event, Event::Died(..)) && std::mem::take(&mut self.dirty) {
                 self.publish();
             }
             self.handle(event);
         }
-        if std::mem::take(&mut self.dirty) {
-            self.publish();
-        }
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.follow_found();
+        self.queue.pop_front()
     }
 
     fn dispatch(&mut self, ready: &Ready) {
@@ -170,7 +242,7 @@ impl Supervisor {
             SIGNALS => self.read_signals(),
             CHANNEL => self.read_channel(ready.writable),
             LISTENER => self.clients.accept(&self.poller),
-            ADOPTED => self.adopted_gone(sys::clock::now()),
+            ADOPTED => self.adopted_ended(ready.hangup),
             client => {
                 for line in self.clients.read(client) {
                     self.command_from(client, &line);
@@ -180,8 +252,10 @@ impl Supervisor {
     }
 
     fn handle(&mut self, event: Event) {
-        let now = sys::clock::now();
-        if matches!(event, Event::Start | Event::Once | Event::Restart) && self.skip() {
+        self.filed = false;
+        let now = self.time_for(event, sys::clock::now());
+        let starts = matches!(event, Event::Start | Event::Once | Event::Restart);
+        if starts && self.found_main.is_none() && self.skip() {
             return;
         }
         let uptime = self.machine.started().map_or(std::time::Duration::ZERO, |started| now.since(started));
@@ -255,6 +329,9 @@ impl Supervisor {
     // --- processes ---
 
     fn spawn(&mut self) {
+        if let Some(pid) = self.claim_main() {
+            return self.queue.push_front(Event::Spawned(pid));
+        }
         let (pipe, number) = match self.definition.ready.method {
             ReadyMethod::Descriptor(number) => (sys::pipe::pair(), number),
             ReadyMethod::Immediate | ReadyMethod::Notify(_) | ReadyMethod::Command { .. } => {
@@ -262,6 +339,9 @@ impl Supervisor {
             }
         };
         let (reader, writer) = pipe.ok().unzip();
+        if let Some(reader) = &reader {
+            self.keep(READY, reader);
+        }
         let lock = self.lock_service();
         let started = lock.and_then(|lock| {
             let lock = lock.as_ref().map(|(lock, number)| (lock.as_fd(), *number));
@@ -270,7 +350,7 @@ impl Supervisor {
             let surroundings = Surroundings {
                 extra: &extra,
                 new_pid_namespace: self.definition.new_pid_namespace,
-                record: self.record.as_ref().map(AsFd::as_fd),
+                record: self.record_in(Slot::Main),
                 ..self.surroundings()
             };
             launch::start(&self.definition, &self.definition.command, &surroundings)
@@ -278,6 +358,7 @@ impl Supervisor {
         let event = match started {
             Ok(child) => {
                 self.pid_start = sys::process::start_time(child.pid).map_or(0, |(start, _)| start);
+                self.pid_inode = sys::process::inode(&child.descriptor);
                 self.last_pid = Some(child.pid);
                 self.watch_notification(reader);
                 Event::Spawned(child.pid)
@@ -291,7 +372,14 @@ impl Supervisor {
         self.queue.push_front(event);
     }
 
+    pub(crate) fn record_in(&self, slot: Slot) -> Option<Record<'_>> {
+        self.record.as_ref().map(|file| Record { file: file.as_fd(), slot })
+    }
+
     fn spawn_finish(&mut self, status: WaitStatus) {
+        if let Some(pid) = self.claim_after() {
+            return self.queue.push_front(Event::FinishSpawned(Some(pid)));
+        }
         let mut definition = self.definition.clone();
         definition.working_directory.clone_from(&self.definition.directory);
         let group = self.last_pid.map_or(0, Pid::number);
@@ -302,15 +390,20 @@ impl Supervisor {
             definition.name.clone(),
             group.to_string(),
         ];
-        let child = launch::start(&definition, &command, &self.surroundings());
+        let surroundings = Surroundings { record: self.record_in(Slot::After), ..self.surroundings() };
+        let child = launch::start(&definition, &command, &surroundings);
+        self.note_after(child.as_ref().ok());
         if let Err(problem) = &child {
             self.say(&format!("warning: finish script: {problem} (going on without)"));
         }
         self.queue.push_front(Event::FinishSpawned(child.ok().map(|child| child.pid)));
     }
 
-    fn watch_notification(&mut self, reader: Option<OwnedFd>) {
-        self.close_notification();
+    pub(crate) fn watch_notification(&mut self, reader: Option<OwnedFd>) {
+        // Of one that is taken up again init's copy stays.
+        if let Some(old) = self.notification.take() {
+            let _ = self.poller.remove(&old);
+        }
         if let Some(reader) = reader {
             let _ = sys::fd::set_nonblocking(&reader);
             let _ = self.poller.add(&reader, NOTIFICATION);
@@ -318,26 +411,36 @@ impl Supervisor {
         }
     }
 
-    /// A newline means ready, as under s6; the end without one means never.
-    fn read_notification(&mut self) {
+    /// A newline means ready, as under s6; the end without one means never. The newline stays in the pipe until
+    /// it is on disk that it came.
+    pub(crate) fn read_notification(&mut self) {
         let Some(reader) = &self.notification else { return };
         let mut buffer = [0; 256];
-        let (done, ready) = match sys::socket::read(reader, &mut buffer) {
-            Ok(0) => (true, false),
-            Ok(count) => (false, buffer.iter().take(count).any(|byte| *byte == b'\n')),
-            Err(error) => (error.kind() != std::io::ErrorKind::WouldBlock, false),
-        };
-        if ready {
-            self.queue.push_back(Event::Ready);
+        match sys::pipe::peek(reader, &mut buffer) {
+            Ok(0) => self.close_notification(),
+            Ok(count) if buffer.iter().take(count).any(|byte| *byte == b'\n') => {
+                if !std::mem::replace(&mut self.said_ready, true) {
+                    self.queue.push_back(Event::Ready);
+                }
+            }
+            Ok(count) => {
+                let _ = sys::socket::read(reader, buffer.get_mut(..count).unwrap_or_default());
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => self.close_notification(),
         }
-        if done || ready {
-            self.close_notification();
-        }
+    }
+
+    /// Whether nothing is under way that would have to be begun again.
+    pub(crate) fn may_be_replaced(&self) -> bool {
+        let awaits = self.adopted.as_ref().is_some_and(|adopted| adopted.deadline.is_some());
+        !self.exiting && !awaits && !self.tasks.reloads()
     }
 
     fn close_notification(&mut self) {
         if let Some(reader) = self.notification.take() {
             let _ = self.poller.remove(&reader);
+            self.let_go(READY);
         }
     }
 
@@ -351,13 +454,7 @@ impl Supervisor {
         }
         // A pipe may hold a readiness that came before the death which is about to be reaped.
         self.read_notification();
-        while let Some((pid, status)) = sys::process::reap() {
-            if let Some(task) = self.tasks.ended(pid) {
-                self.task_ended(task, status);
-            } else {
-                self.queue.push_back(Event::Died(pid, status));
-            }
-        }
+        self.deaths = true;
     }
 
     fn read_channel(&mut self, writable: bool) {
@@ -369,11 +466,9 @@ impl Supervisor {
             match sys::socket::receive(channel, &mut buffer) {
                 Ok(Some((length, _))) => {
                     let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
+                    self.taken += 1;
                     match Command::parse(&text) {
-                        Some(Command::Died(pid, status)) => {
-                            self.adopted_deadline = None;
-                            self.queue.push_back(Event::Died(pid, status));
-                        }
+                        Some(Command::Died(pid, status)) => self.adopted_died(pid, status),
                         Some(command) => self.command(command),
                         None => {
                             self.say(&format!(
@@ -408,9 +503,7 @@ impl Supervisor {
                 self.clients.answer(client, &format!("ok\n{line}\n"));
             }
             Command::Died(..) => self.clients.answer(client, "error only init can say that\n"),
-            Command::Reexec => {
-                self.clients.answer(client, "error not supported by this version\n");
-            }
+            Command::Reexec => self.begin_replacement(Some(client)),
             Command::Reload | Command::Kill(_) | Command::Pause | Command::Continue if !running => {
                 self.clients.answer(client, "error not running\n");
             }
@@ -436,12 +529,18 @@ impl Supervisor {
             | Command::Exit => {
                 self.note_request(client, command);
                 self.command(command);
+                // Who is told that it was taken relies on that, whatever becomes of us.
+                self.handle_queue();
+                self.file();
                 self.clients.answer(client, "ok\n");
             }
         }
     }
 
     fn command(&mut self, command: Command) {
+        if command == Command::Reexec {
+            return self.begin_replacement(None);
+        }
         self.queue.push_back(match command {
             Command::Start => Event::Start,
             Command::Once => Event::Once,

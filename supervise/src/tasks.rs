@@ -7,6 +7,7 @@ use service::definition::ReadyMethod;
 use service::machine::{Event, Task};
 use service::{Pid, Signal, WaitStatus};
 use std::os::fd::AsFd;
+use sys::record::Slot;
 
 /// Those that run.
 #[derive(Debug, Default)]
@@ -33,6 +34,18 @@ impl Tasks {
         *self.slot(task) = None;
         Some(task)
     }
+
+    /// Whether a reload is under way.
+    pub(crate) fn reloads(&self) -> bool {
+        self.reload.is_some()
+    }
+
+    /// Kills those that another supervisor begins anew.
+    pub(crate) fn kill(&self) {
+        for pid in self.probe.into_iter().chain(self.health) {
+            let _ = sys::process::signal_group(pid, Signal::KILL);
+        }
+    }
 }
 
 fn name(task: Task) -> &'static str {
@@ -51,7 +64,8 @@ impl Supervisor {
             (Task::Health, _) => self.definition.health.as_ref().map_or(&[][..], |health| &health.command),
             (Task::Reload, _) => &self.definition.reload_command,
         };
-        let surroundings = Surroundings { input: self.null.as_fd(), output: None, ..self.surroundings() };
+        let surroundings =
+            Surroundings { input: self.null.as_fd(), output: None, ours_alone: true, ..self.surroundings() };
         match launch::start(&self.definition, command, &surroundings) {
             Ok(child) => *self.tasks.slot(task) = Some(child.pid),
             Err(problem) => {
@@ -78,8 +92,17 @@ impl Supervisor {
 
     /// Undoes a oneshot.
     pub(crate) fn spawn_down(&mut self) {
-        let surroundings = Surroundings { input: self.null.as_fd(), output: None, ..self.surroundings() };
+        if let Some(pid) = self.claim_after() {
+            return self.queue.push_front(Event::DownSpawned(Some(pid)));
+        }
+        let surroundings = Surroundings {
+            input: self.null.as_fd(),
+            output: None,
+            record: self.record_in(Slot::After),
+            ..self.surroundings()
+        };
         let child = launch::start(&self.definition, &self.definition.down_command, &surroundings);
+        self.note_after(child.as_ref().ok());
         if let Err(problem) = &child {
             self.say(&format!("warning: down command: {problem} (it has failed)"));
         }

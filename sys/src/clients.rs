@@ -4,7 +4,7 @@ use crate::connection::Connection;
 use crate::poll::Poller;
 use crate::socket::{self, Peer};
 use nix::errno::Errno;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What those are told who have to go, or cannot come.
 const TOO_MANY: &str = "error too many clients\n";
@@ -38,6 +38,12 @@ impl Clients {
         let owner = nix::unistd::geteuid().as_raw();
         let slots = (0..most).map(|_| None).collect();
         Clients { listener, base, slots, reserve: reserve(), owner, served: 0 }
+    }
+
+    /// What they connect to, to be passed on to another program.
+    #[must_use]
+    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(AsFd::as_fd)
     }
 
     /// Takes the connections that wait. Who finds no place is told so.

@@ -20,3 +20,11 @@ pub fn wall() -> Duration {
 fn read(clock: ClockId) -> Duration {
     clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
 }
+
+/// What names this boot and no other (random(4), `boot_id`): ticks and processes of another mean nothing in it.
+/// Empty where there is no `/proc`.
+#[must_use]
+pub fn boot() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim_end().to_owned()
+}

@@ -22,6 +22,16 @@ pub fn inherited(number: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Has a descriptor stay open at exec, or be closed.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn pass_on(descriptor: impl AsFd, stays: bool) -> io::Result<()> {
+    let flags = if stays { FdFlag::empty() } else { FdFlag::FD_CLOEXEC };
+    fcntl(descriptor.as_fd(), FcntlArg::F_SETFD(flags))?;
+    Ok(())
+}
+
 /// Opens `/dev/null` on each of descriptors 0 to 2 that is closed, lest a later file becomes one of them.
 pub fn open_standard() {
     while let Ok(descriptor) = null() {

@@ -1,9 +1,9 @@
 //! Files that others read while they are written.
 
-use nix::fcntl::{Flock, FlockArg};
-use std::fs::{File, OpenOptions, rename};
+use nix::errno::Errno;
+use std::fs::{OpenOptions, rename};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -22,7 +22,21 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// A lock that is held until it is dropped, or its holder dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: Flock<File>,
+    file: OwnedFd,
+}
+
+impl Lock {
+    /// A lock that the program before this one had, and passed on at exec.
+    #[must_use]
+    pub fn inherited(file: OwnedFd) -> Lock {
+        Lock { file }
+    }
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 /// Locks the file at `path`, which is made if there is none (flock(2)).
@@ -30,9 +44,7 @@ pub struct Lock {
 /// # Errors
 /// `WouldBlock` when somebody else holds it; those of open(2).
 pub fn lock(path: &Path) -> io::Result<Lock> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)?;
-    Ok(Lock { _file: locked })
+    Ok(Lock { file: shared_lock(path)? })
 }
 
 /// Locks the file at `path`, which is made if there is none, for everybody who gets the descriptor or a copy of it:
@@ -44,7 +56,7 @@ pub fn shared_lock(path: &Path) -> io::Result<OwnedFd> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
     // SAFETY: takes a descriptor's number, which is open, and flags.
     let result = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
-    nix::errno::Errno::result(result)?;
+    Errno::result(result)?;
     Ok(file.into())
 }
 

@@ -26,6 +26,19 @@ pub fn tee(from: impl AsFd, to: impl AsFd, length: usize) -> io::Result<usize> {
     Ok(nix::fcntl::tee(from, to, length, SpliceFFlags::SPLICE_F_NONBLOCK)?)
 }
 
+/// Reads up to `buffer` from a pipe, and leaves it there. Zero is the end.
+///
+/// # Errors
+/// `WouldBlock` when it is empty, others of pipe2(2), tee(2) and read(2).
+pub fn peek(from: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (reader, writer) = pair()?;
+    let count = tee(from, writer, buffer.len())?;
+    if count == 0 {
+        return Ok(0);
+    }
+    Ok(nix::unistd::read(reader, buffer)?)
+}
+
 /// How many bytes can be read now (`FIONREAD`, pipe(7)).
 ///
 /// # Errors
@@ -73,6 +86,8 @@ mod tests {
         assert_eq!(tee(&from, &to_end, 4096).unwrap(), 5);
         assert_eq!((pending(&from).unwrap(), pending(&to).unwrap()), (5, 5));
         assert!(capacity(&from).unwrap() >= 4096);
+        let mut looked = [0; 8];
+        assert_eq!((peek(&from, &mut looked).unwrap(), &looked[..5]), (5, &b"line\n"[..]));
         let mut text = String::new();
         std::fs::File::from(from).read_to_string(&mut text).unwrap();
         assert_eq!(text, "line\n");
@@ -85,6 +100,7 @@ mod tests {
         assert_eq!(tee(&from, &to_end, 1).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(from_end);
         assert_eq!(tee(&from, &to_end, 1).unwrap(), 0);
+        assert_eq!(peek(&from, &mut [0; 4]).unwrap(), 0);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Processes: waiting for them, signalling them, telling them apart.
 
 use nix::errno::Errno;
+use nix::sys::statfs::FsType;
 use service::{Pid, Signal, WaitStatus};
+use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 /// One child that has ended, if any has: to be called until it returns none, since signals coalesce.
 #[must_use]
@@ -18,8 +20,46 @@ pub fn wait_for(pid: Pid) -> Option<WaitStatus> {
 }
 
 /// Reaps this child, which has ended already.
-pub(crate) fn reap_one(pid: Pid) {
+pub fn reap_one(pid: Pid) {
     let _ = wait(pid.number(), 0);
+}
+
+/// One child that has ended, which stays to be reaped: whoever dies before [`reap_one`] leaves it, with how it
+/// ended, to whoever takes in the orphans. The same is told until it has been reaped.
+#[must_use]
+pub fn peek() -> Option<(Pid, WaitStatus)> {
+    peek_at(libc::P_ALL, 0).ok().flatten()
+}
+
+/// Whether this process is a child of ours, dead or alive.
+#[must_use]
+pub fn is_child(pid: Pid) -> bool {
+    peek_at(libc::P_PID, pid.number().unsigned_abs()).is_ok()
+}
+
+/// Looks at a child that has ended, if one has (waitid(2)).
+fn peek_at(which: libc::idtype_t, number: u32) -> nix::Result<Option<(Pid, WaitStatus)>> {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: all its fields are numbers, of which zero is one.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: the siginfo is live, and all that the call writes to.
+        match Errno::result(unsafe { libc::waitid(which, number, &raw mut info, options) }) {
+            Ok(_) => break,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // SAFETY: what waitid stores has this field; it has stored nothing if no child has ended, and it is zero.
+    let pid = unsafe { info.si_pid() };
+    // SAFETY: the same.
+    let status = unsafe { info.si_status() };
+    let raw = match info.si_code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        _ => status,
+    };
+    Ok(Pid::new(pid).map(|pid| (pid, WaitStatus::from_raw(raw))))
 }
 
 /// What nix offers fails for a process that was ended by a real-time signal, after reaping it.
@@ -95,17 +135,78 @@ pub fn open(pid: Pid) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// When a process started, in clock ticks since boot, and whether it is a zombie: fields 22 and 3 of
-/// `/proc/PID/stat` (proc(5)). None if it is gone.
+/// The file system of pidfds, where they have one of their own and with that an inode each (Linux 6.9).
+const PIDFS_MAGIC: FsType = FsType(0x5049_4446);
+
+/// What tells the process of this descriptor from any other of this boot: no inode of pidfs is given twice, as a
+/// process id is. None where the kernel has no such thing.
 #[must_use]
-pub fn start_time(pid: Pid) -> Option<(u64, bool)> {
+pub fn inode(descriptor: impl AsFd) -> Option<u64> {
+    let file_system = nix::sys::statfs::fstatfs(&descriptor).ok()?;
+    if file_system.filesystem_type() != PIDFS_MAGIC {
+        return None;
+    }
+    Some(nix::sys::stat::fstat(&descriptor).ok()?.st_ino)
+}
+
+/// What `PIDFD_GET_INFO` stores, in its first version (linux/pidfd.h).
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    mask: u64,
+    cgroup: u64,
+    /// Process ids and credentials.
+    numbers: [u32; 11],
+    exit_code: i32,
+}
+
+/// The bit of [`Info::mask`] by which the exit code is asked for, and told to be there.
+const INFO_EXIT: u64 = 1 << 3;
+
+/// How the process of this descriptor ended, once it has been reaped by whoever had to: also if that was not we.
+/// None before, and where the kernel does not keep it (Linux 6.15 does).
+#[must_use]
+pub fn exit_status(descriptor: impl AsFd) -> Option<WaitStatus> {
+    // _IOWR(0xFF, 11, struct pidfd_info), ioctl(2): direction, size, type, number.
+    const GET_INFO: u32 = 3 << 30 | 64 << 16 | 0xff << 8 | 11;
+    let mut info = Info { mask: INFO_EXIT, ..Info::default() };
+    // SAFETY: the number says that 64 bytes are read and written, and that is the size of the live struct.
+    let result = unsafe { libc::ioctl(descriptor.as_fd().as_raw_fd(), GET_INFO as _, &raw mut info) };
+    (result == 0 && info.mask & INFO_EXIT != 0).then(|| WaitStatus::from_raw(info.exit_code))
+}
+
+/// What `/proc/PID/stat` tells (proc(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// It has ended, and has not been reaped.
+    pub zombie: bool,
+    /// Whose child it is.
+    pub parent: i32,
+    /// The session that it is in.
+    pub session: i32,
+    /// When it started, in clock ticks since boot.
+    pub start: u64,
+}
+
+/// Looks at a process. None if it is gone.
+#[must_use]
+pub fn look(pid: Pid) -> Option<Look> {
     let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may hold anything: what counts comes after its last closing one.
     let end = text.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(text.get(end + 2..)?).ok()?;
     let mut fields = rest.split(' ');
     let zombie = matches!(fields.next()?, "Z" | "X");
-    Some((fields.nth(18)?.parse().ok()?, zombie))
+    let parent = fields.next()?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    Some(Look { zombie, parent, session, start: fields.nth(15)?.parse().ok()? })
+}
+
+/// When a process started, in clock ticks since boot, and whether it is a zombie: fields 22 and 3 of
+/// `/proc/PID/stat` (proc(5)). None if it is gone.
+#[must_use]
+pub fn start_time(pid: Pid) -> Option<(u64, bool)> {
+    look(pid).map(|look| (look.start, look.zombie))
 }
 
 /// What a process is called (`/proc/PID/comm`, proc(5)), without anything in it that could mislead a reader.
@@ -120,6 +221,31 @@ pub fn name(pid: i32) -> Option<String> {
     let text = String::from_utf8_lossy(&bytes);
     let plain = |letter: char| if letter.is_ascii_graphic() { letter } else { '?' };
     Some(text.trim_end_matches('\n').chars().map(plain).collect())
+}
+
+/// Executes a program in the place of this one, with this environment; returns why that could not be done. Its
+/// descriptors are those that are not closed at exec ([`crate::fd::pass_on`]), and its blocked signals are ours.
+#[must_use]
+pub fn replace(program: &CStr, arguments: &[CString], environment: &[CString]) -> io::Error {
+    match nix::unistd::execve(program, arguments, environment) {
+        Ok(never) => match never {},
+        Err(error) => error.into(),
+    }
+}
+
+/// The path that this program was executed by, as it was given then: with links, so that after an update it leads
+/// to the new program (getauxval(3), `AT_EXECFN`). None if that was a relative one.
+#[must_use]
+pub fn own_program() -> Option<CString> {
+    // SAFETY: takes a number; what comes back is zero, or the address of a string that lives as long as we do.
+    let address = unsafe { libc::getauxval(libc::AT_EXECFN) };
+    let text = std::ptr::with_exposed_provenance::<libc::c_char>(usize::try_from(address).ok()?);
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and so the null-terminated string that the kernel put on our stack (getauxval(3)).
+    let path = unsafe { CStr::from_ptr(text) };
+    path.to_bytes().starts_with(b"/").then(|| path.to_owned())
 }
 
 /// Our own process id.
@@ -168,6 +294,33 @@ mod tests {
         drop(child.stdin.take());
         child.wait().unwrap();
         assert_eq!(name(pid), None);
+    }
+
+    #[test]
+    fn a_look_tells_whose_child_it_is() {
+        let mut child = Command::new("sleep").arg("100").spawn().unwrap();
+        let pid = Pid::new(child.id().cast_signed()).unwrap();
+        let found = look(pid).unwrap();
+        assert_eq!((found.parent, found.zombie), (own(), false));
+        assert!(is_child(pid) && !is_child(Pid::new(1).unwrap()));
+        assert_eq!(found.session, look(Pid::new(own()).unwrap()).unwrap().session);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_descriptor_tells_how_a_process_ended_once_it_is_reaped_and_which_it_was() {
+        let mut child = Command::new("sh").args(["-c", "exit 42"]).spawn().unwrap();
+        let pid = Pid::new(child.id().cast_signed()).unwrap();
+        let (descriptor, again) = (open(pid).unwrap(), open(pid).unwrap());
+        let own = open(Pid::new(own()).unwrap()).unwrap();
+        assert_eq!(inode(&descriptor), inode(&again));
+        assert!(inode(&own).is_none() || inode(&own) != inode(&descriptor));
+        assert_eq!(inode(std::fs::File::open("/dev/null").unwrap()), None);
+        assert_eq!(exit_status(&descriptor), None);
+        child.wait().unwrap();
+        // Older kernels do not keep it.
+        assert!(matches!(exit_status(&descriptor), None | Some(WaitStatus::Exited(42))));
     }
 
     #[test]

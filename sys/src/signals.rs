@@ -6,6 +6,41 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use service::{Pid, Signal};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The signals that we ignore or handle ourselves, a bit each, that of number 1 being the lowest. Rust's runtime
+/// ignores SIGPIPE before `main`.
+static OURS: AtomicU64 = AtomicU64::new(1 << (libc::SIGPIPE - 1));
+
+/// To be told of every signal that is given a handler, or is ignored: children begin with its default.
+pub fn is_ours(signal: Signal) {
+    OURS.fetch_or(1 << (signal.number() - 1), Ordering::Relaxed);
+}
+
+/// Gives every signal but our own its default. Ignored signals survive exec, and whoever started us may have
+/// ignored some, as nohup(1) does: to be called once, when the program begins.
+pub fn restore_defaults() {
+    set_defaults(!OURS.load(Ordering::Relaxed));
+}
+
+/// Gives the signals that are ours their defaults. To be called between clone and exec.
+pub(crate) fn reset() {
+    set_defaults(OURS.load(Ordering::Relaxed));
+}
+
+fn set_defaults(mut which: u64) {
+    // The kernel's struct sigaction, all zero: SIG_DFL, no flags, no mask. The system call is made directly,
+    // since the library refuses the two signals that it uses itself.
+    let default = [0_u64; 4];
+    while which != 0 {
+        let number = which.trailing_zeros() + 1;
+        which &= which - 1;
+        // SAFETY: the kernel reads one sigaction from a live array; KILL and STOP fail harmlessly.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), std::ptr::null::<u64>(), 8)
+        };
+    }
+}
 
 /// A descriptor that signals are read from.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! (`CLONE_VM | CLONE_VFORK`, clone(2)), so that nothing is copied, and a failure is told with the step and
 //! the reason instead of as an exit code that the program could have used itself.
 
+use crate::record::Record;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use service::Pid;
@@ -35,7 +36,8 @@ const NAME_MAX: usize = 20;
 /// Room for a process number and a NUL.
 const DIGITS: usize = 11;
 
-/// A program to start. Its signals are all unblocked and at their defaults.
+/// A program to start. Its signals are all unblocked and at their defaults, if [`crate::signals::restore_defaults`]
+/// was called when this program began.
 #[derive(Debug)]
 pub struct Spawn<'a> {
     /// The file to execute: no search is made.
@@ -58,7 +60,9 @@ pub struct Spawn<'a> {
     /// Where the child puts down its own number and the time, as [`crate::record::read`] has it, before it
     /// executes anything. If we are gone by then it does not: whoever comes after us finds it there, or finds
     /// nothing that runs.
-    pub record: Option<BorrowedFd<'a>>,
+    pub record: Option<Record<'a>>,
+    /// Whether it is killed when we die: for what is of no use to whoever comes after us.
+    pub dies_with_us: bool,
 }
 
 /// A program that was started.
@@ -230,6 +234,9 @@ extern "C" fn child_main(argument: *mut c_void) -> c_int {
     // SAFETY: `clone` passed a live Plan, and its owner is held until we are done.
     let plan = unsafe { &mut *argument.cast::<Plan<'_>>() };
     if let Err(failure) = prepare_and_execute(plan) {
+        if let Some(record) = plan.spawn.record {
+            crate::record::erase(record);
+        }
         plan.failure = Some(failure);
     }
     127
@@ -237,7 +244,7 @@ extern "C" fn child_main(argument: *mut c_void) -> c_int {
 
 fn prepare_and_execute(plan: &Plan<'_>) -> Result<(), SpawnError> {
     let at = |step| move |errno| SpawnError { step, errno };
-    reset_signals();
+    crate::signals::reset();
     if matches!(plan.spawn.session, Session::New | Session::Terminal) {
         nix::unistd::setsid().map_err(at(Step::Session))?;
     }
@@ -258,11 +265,16 @@ fn prepare_and_execute(plan: &Plan<'_>) -> Result<(), SpawnError> {
     if let Some(directory) = plan.spawn.directory {
         nix::unistd::chdir(directory).map_err(at(Step::Directory))?;
     }
+    if plan.spawn.dies_with_us {
+        let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    }
+    let apart = plan.spawn.new_pid_namespace;
+    let look = || outside().ok_or(Errno::ENOENT).map_err(at(Step::Namespace));
     if let Some(record) = plan.spawn.record {
-        let apart = plan.spawn.new_pid_namespace;
-        let look = || outside().ok_or(Errno::ENOENT).map_err(at(Step::Namespace));
         let own = if apart { look()?.0 } else { nix::unistd::getpid().as_raw() };
         crate::record::write(record, own);
+    }
+    if plan.spawn.dies_with_us || plan.spawn.record.is_some() {
         // After that was written: whoever comes after a parent that is gone finds it, or finds nothing that runs.
         let parent = if apart { look()?.1 } else { nix::unistd::getppid().as_raw() };
         if parent != plan.parent.as_raw() {
@@ -318,17 +330,6 @@ fn number(text: &[u8]) -> Option<i32> {
     digits
         .map(|byte| i32::from(*byte - b'0'))
         .reduce(|value, digit| value.wrapping_mul(10).wrapping_add(digit))
-}
-
-/// Ignored signals survive exec, and Rust's runtime ignores SIGPIPE: the program gets the defaults.
-fn reset_signals() {
-    // The kernel's struct sigaction, all zero: SIG_DFL, no flags, no mask. The system call is made directly,
-    // since the library refuses the two signals that it uses itself.
-    let default = [0_u64; 4];
-    for number in 1..=64 {
-        // SAFETY: the kernel reads one sigaction from a live array; KILL and STOP fail harmlessly.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), null::<u64>(), 8) };
-    }
 }
 
 /// Gives the child its descriptors. All are first copied out of the way, so that no target overwrites a
@@ -389,6 +390,7 @@ mod tests {
             own_number: None,
             new_pid_namespace: false,
             record: None,
+            dies_with_us: false,
         })?;
         drop(writer);
         let mut text = String::new();
@@ -421,6 +423,7 @@ mod tests {
 
     #[test]
     fn a_child_starts_with_no_signal_blocked_or_ignored() {
+        crate::signals::restore_defaults();
         let _blocked = crate::signals::Signals::block(&[service::Signal::USR1]).unwrap();
         // Without exec the shell, which blocks signals while it forks, would read its own.
         let script = "exec grep -E 'Sig(Blk|Ign)' /proc/self/status";
@@ -458,6 +461,7 @@ mod tests {
             own_number: None,
             new_pid_namespace: false,
             record: None,
+            dies_with_us: false,
         })
         .unwrap();
         drop(writer);
@@ -480,6 +484,7 @@ mod tests {
             own_number: Some(c"LISTEN_PID="),
             new_pid_namespace: false,
             record: None,
+            dies_with_us: false,
         })
         .unwrap();
         drop(writer);
@@ -501,7 +506,7 @@ mod tests {
     #[test]
     fn the_first_process_of_a_new_namespace_puts_down_its_number_outside_and_knows_its_parent() {
         let path = std::env::temp_dir().join(format!("spawn-namespace-{}", std::process::id()));
-        let record = crate::record::open(&path).unwrap();
+        let record = crate::record::open(&path, "b").unwrap();
         let (mut reader, writer) = std::io::pipe().unwrap();
         let started = spawn(&Spawn {
             program: c"/bin/sh",
@@ -512,7 +517,8 @@ mod tests {
             session: Session::New,
             own_number: None,
             new_pid_namespace: true,
-            record: Some(record.as_fd()),
+            record: Some(Record { file: record.as_fd(), slot: crate::record::Slot::Main }),
+            dies_with_us: false,
         });
         drop(writer);
         match started {
@@ -520,7 +526,10 @@ mod tests {
                 let mut text = String::new();
                 reader.read_to_string(&mut text).unwrap();
                 assert_eq!(text, "1\n");
-                assert_eq!(crate::record::read(&path).map(|(pid, _)| pid), Some(child.pid));
+                assert_eq!(
+                    crate::record::read(&path, crate::record::Slot::Main).map(|(pid, _)| pid),
+                    Some(child.pid)
+                );
                 assert_eq!(wait_for(child.pid), Some(WaitStatus::Exited(0)));
             }
             // It takes a privilege, which not everybody has who tests.
