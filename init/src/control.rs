@@ -1,5 +1,7 @@
 //! The control socket: who asks for what, and who is told of changes.
 
+use crate::instances;
+use crate::reload::Purpose;
 use crate::runtime::Init;
 use service::graph::Index;
 use service::wire::{Command, InitCommand, Planned};
@@ -14,24 +16,49 @@ impl Init {
                 continue;
             };
             let index = command.name().and_then(|name| self.graph.find(name));
-            let answer = match self.refusal(token, command) {
-                Some(why) => {
+            let instance = instances::asked_for(&command).filter(|_| index.is_none() && self.planned);
+            let answer = match (self.refusal(token, command), instance) {
+                (Some(why), _) => {
                     self.note_refusal(token, &why);
                     Err(why)
                 }
-                None => self.obey(token, command, index, &by),
+                (None, Some(_)) if self.graph.going_down() => Err("the machine is going down".to_owned()),
+                (None, Some(name)) => self.note_instance(name).map(|()| String::new()),
+                (None, None) => self.obey(token, command, index, &by),
             };
-            match answer {
+            match (answer, instance) {
                 // Answered when it is done.
-                Ok(_) if command == InitCommand::Reload => self.ask_reload(token, false, &by),
-                Ok(_) if command == InitCommand::Plan(Planned::Reload) => self.ask_reload(token, true, &by),
-                Ok(text) => {
+                (Ok(_), Some(name)) => {
+                    let purpose = Purpose::Instance(name.to_owned(), line.clone());
+                    self.ask_reload(token, purpose, &by);
+                }
+                (Ok(_), None) if command == InitCommand::Reload => {
+                    self.ask_reload(token, Purpose::Apply, &by);
+                }
+                (Ok(_), None) if command == InitCommand::Plan(Planned::Reload) => {
+                    self.ask_reload(token, Purpose::Plan, &by);
+                }
+                (Ok(text), None) => {
                     self.clients.answer(token, &format!("{text}ok\n"));
                     // After the answer, so that the client hears of the changes after it.
                     self.change(token, command, index);
                 }
-                Err(why) => self.clients.answer(token, &format!("error {why}\n")),
+                (Err(why), _) => self.clients.answer(token, &format!("error {why}\n")),
             }
+        }
+    }
+
+    /// Carries out a command that had to wait until the service that it is about was known.
+    pub(crate) fn carry_on(&mut self, token: u64, answered: bool, line: &str, by: &str) {
+        let Some(command) = InitCommand::parse(line) else { return };
+        let index = command.name().and_then(|name| self.graph.find(name));
+        let taken = self.obey(token, command, index, by);
+        if answered {
+            let answer = taken.as_ref().map_or_else(|why| format!("error {why}\n"), |_| "ok\n".to_owned());
+            self.clients.answer(token, &answer);
+        }
+        if taken.is_ok() {
+            self.change(token, command, index);
         }
     }
 

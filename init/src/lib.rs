@@ -9,6 +9,7 @@ mod arguments;
 mod boot;
 mod command_line;
 mod control;
+mod instances;
 mod logger;
 mod message;
 mod pipelines;

@@ -27,9 +27,18 @@ pub(crate) struct Reloading {
 struct Client {
     token: u64,
     identity: u64,
-    /// Only to be told what it would do.
-    plan: bool,
+    purpose: Purpose,
     by: String,
+}
+
+/// What a client wants the tree to be read for.
+pub(crate) enum Purpose {
+    /// To have it applied.
+    Apply,
+    /// To be told what that would do.
+    Plan,
+    /// To have an instance of a template, called so, for this command.
+    Instance(String, String),
 }
 
 /// Reads a compiled plan.
@@ -39,10 +48,10 @@ pub(crate) fn read_plan(file: &Path) -> Result<Vec<Entry>, String> {
 }
 
 impl Init {
-    /// Takes the wish of a client for a reload, or for the plan of one; it is answered when that is done.
-    pub(crate) fn ask_reload(&mut self, token: u64, plan: bool, by: &str) {
+    /// Takes the wish of a client for a reload, or for what needs the tree to be read; it is answered when that is done.
+    pub(crate) fn ask_reload(&mut self, token: u64, purpose: Purpose, by: &str) {
         let Some(identity) = self.clients.identity(token) else { return };
-        let client = Client { token, identity, plan, by: by.to_owned() };
+        let client = Client { token, identity, purpose, by: by.to_owned() };
         if self.compiler.is_some() {
             return self.reloading.queued.push(client);
         }
@@ -99,8 +108,23 @@ impl Init {
             Err(problem) => format!("error {problem}\n"),
         };
         for client in std::mem::take(&mut self.reloading.waiting) {
-            if self.clients.identity(client.token) == Some(client.identity) {
-                self.clients.answer(client.token, &answer);
+            let there = self.clients.identity(client.token) == Some(client.identity);
+            match client.purpose {
+                Purpose::Instance(name, line) if outcome.is_ok() => {
+                    if self.graph.find(&name).is_none() {
+                        self.forget_instance(&name);
+                    }
+                    // Whoever has gone by now has asked all the same.
+                    self.carry_on(client.token, there, &line, &client.by);
+                }
+                Purpose::Instance(name, _) => {
+                    self.forget_instance(&name);
+                    if there {
+                        self.clients.answer(client.token, &answer);
+                    }
+                }
+                Purpose::Apply | Purpose::Plan if there => self.clients.answer(client.token, &answer),
+                Purpose::Apply | Purpose::Plan => {}
             }
         }
     }
@@ -108,7 +132,7 @@ impl Init {
     /// Finds out what the new plan does, and does it if anybody has asked for more than that.
     fn take_plan(&mut self, entries: Vec<Entry>) -> Vec<PlannedStep> {
         let steps = self.graph.plan_update(entries.clone());
-        let askers = self.reloading.waiting.iter().filter(|client| !client.plan);
+        let askers = self.reloading.waiting.iter().filter(|client| matches!(client.purpose, Purpose::Apply));
         let askers: Vec<&str> = askers.map(|client| client.by.as_str()).collect();
         if !askers.is_empty() {
             let count = steps.len();
@@ -122,6 +146,13 @@ impl Init {
             let changes = self.graph.update(entries);
             self.read_settings();
             self.apply(&changes, &renewed);
+        } else {
+            let instances = self.reloading.waiting.iter().filter_map(|client| match &client.purpose {
+                Purpose::Instance(name, _) => Some(name.clone()),
+                Purpose::Apply | Purpose::Plan => None,
+            });
+            let instances: Vec<String> = instances.collect();
+            self.take_instances(entries, &instances);
         }
         steps
     }
@@ -132,10 +163,7 @@ impl Init {
         let directory = self.staged("definitions");
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let place = self.options.run.join("service").join(&name);
-            let moved = std::fs::create_dir_all(&place)
-                .and_then(|()| std::fs::rename(entry.path(), place.join("definition")));
-            self.note_failure(moved, &place.join("definition"));
+            self.unstage_definition(&name);
             renewed.insert(name);
         }
         for name in ["settings", "plan"] {
@@ -148,6 +176,16 @@ impl Init {
         renewed
     }
 
+    /// Puts one definition into its place, if it differs from what is there.
+    pub(crate) fn unstage_definition(&mut self, name: &str) {
+        let place = self.options.run.join("service").join(name);
+        let moved = std::fs::create_dir_all(&place)
+            .and_then(|()| std::fs::rename(self.staged("definitions").join(name), place.join("definition")));
+        if !moved.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            self.note_failure(moved, &place.join("definition"));
+        }
+    }
+
     fn note_failure(&mut self, result: io::Result<()>, place: &Path) {
         if let Err(error) = result {
             let (place, reason) = (place.display(), reason(&error));
@@ -157,7 +195,7 @@ impl Init {
 
     /// Has what is new, and what is different, looked after by it. What has to be started, stopped and restarted the
     /// graph knows.
-    fn apply(&mut self, changes: &Changes, renewed: &BTreeSet<String>) {
+    pub(crate) fn apply(&mut self, changes: &Changes, renewed: &BTreeSet<String>) {
         if let Some(last) = changes.added.iter().max() {
             let count = self.services.len().max(last + 1);
             self.services.resize_with(count, Service::default);

@@ -69,12 +69,9 @@ pub(super) fn read(name: &str, origin: &Origin, options: &Options) -> Vec<Servic
     }
     let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
     let absolute = absolute.display().to_string();
-    let place = Place { name, directory, absolute: &absolute, has_toml };
+    let place = Place { name, directory, absolute: &absolute, has_toml, problems };
     let mut services = assemble(&place, &sources, specifiers, options);
     if let Some(service) = services.first_mut() {
-        for Problem { at, message } in problems {
-            service.note(Severity::Error, Some(&at), &message, None);
-        }
         service.definition.instance = specifiers.map(|specifiers| specifiers.instance.to_owned());
         service.definition.autostart &= !by_name && !own.is_some_and(|own| own.join("down").exists());
     }
@@ -108,6 +105,8 @@ struct Place<'a> {
     absolute: &'a str,
     /// Whether there is a `service.toml`.
     has_toml: bool,
+    /// What could not be read.
+    problems: Vec<Problem>,
 }
 
 fn assemble(
@@ -142,6 +141,9 @@ fn assemble(
     service.invalid |= has_error(&service);
     let file = if place.has_toml { place.directory.join("service.toml") } else { place.directory.to_owned() };
     service.path = file.display().to_string();
+    for Problem { at, message } in &place.problems {
+        service.note(Severity::Error, Some(at), message, None);
+    }
     complete(&mut service, place.directory);
     let mut services = vec![service];
     services.extend(others);

@@ -7,6 +7,7 @@ use super::{Outcome, Wish, resolve};
 use crate::args::{Patience, Places};
 use crate::exit::{Exit, Failure};
 use crate::plan::Plan;
+use service::definition::valid_name;
 use service::wire::{Command, InitCommand, Report};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -43,6 +44,10 @@ pub(super) fn ask(places: &Places, wish: Wish, names: &[String], patience: Patie
     for (at, name) in names.iter().enumerate() {
         match resolve(places, &plan, name) {
             Ok(members) => requests.push(Request::new(name, &members)),
+            // Only init can tell whether there is such a template.
+            Err(_) if matches!(wish, Wish::Start | Wish::Once) && may_be_instance(name) => {
+                requests.push(Request::new(name, std::slice::from_ref(name)));
+            }
             Err(failure) => strangers.push((at, failure.into())),
         }
     }
@@ -58,6 +63,11 @@ pub(super) fn ask(places: &Places, wish: Wish, names: &[String], patience: Patie
         outcomes.insert(at.min(outcomes.len()), vec![outcome]);
     }
     outcomes.into_iter().flatten().collect()
+}
+
+/// Whether it can be the name of an instance.
+fn may_be_instance(name: &str) -> bool {
+    valid_name(name) && name.split_once('@').is_some_and(|(_, instance)| !instance.is_empty())
 }
 
 fn converse(

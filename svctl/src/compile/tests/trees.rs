@@ -232,3 +232,63 @@ fn a_long_chain_and_a_large_cycle_are_no_trouble() {
     fs::write(tree.0.join("s01000/service.toml"), "command = [\"x\"]").unwrap();
     assert_eq!(tree.compile(None).count(Severity::Error), 0);
 }
+
+#[test]
+fn one_bad_entry_of_the_tree_costs_nobody_else_anything() {
+    let tree =
+        Tree::new("bad-entries", &[("a", "command = [\"x\"]"), ("z", "command = [\"x\"]\nafter = [\"a\"]")]);
+    let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, tree.0.join(name)).unwrap();
+    link("/nonexistent", "dangling");
+    link("loop", "loop");
+    link("a", "twin");
+    tree.file("README", "a file");
+    tree.file("directory/service.toml/x", "");
+    tree.file("file-for-directory/service.d", "");
+    tree.file("empty-file/service.toml", "");
+    tree.file("log-is-a-file/log", "");
+    tree.executable("log-is-a-file/run", "#!/bin/sh\n");
+    tree.file(&format!("{}/service.toml", "n".repeat(201)), "");
+    nix::unistd::mkfifo(&tree.0.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::create_dir_all(tree.0.join("fifo")).unwrap();
+    nix::unistd::mkfifo(&tree.0.join("fifo/service.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::create_dir_all(tree.0.join("run-fifo")).unwrap();
+    nix::unistd::mkfifo(&tree.0.join("run-fifo/run"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let told = tree.told(None);
+    let expected = [
+        "dangling: warning: a link to nowhere",
+        "directory/service.toml: not a regular file",
+        "empty-file/service.toml: nothing to run: no command and no executable run",
+        "fifo/service.toml: not a regular file",
+        "file-for-directory/service.d: unable to read: Not a directory",
+        "loop: warning: a link to nowhere",
+        "run-fifo: nothing to run: run is not executable",
+        "twin/service.toml: warning: the same directory as that of \"a\": it runs twice",
+    ];
+    assert_eq!(
+        told.iter().filter(|line| !line.starts_with("nnn")).collect::<Vec<_>>(),
+        expected.iter().collect::<Vec<_>>()
+    );
+    assert!(told.iter().any(|line| line.contains(": this cannot be the name of a service")));
+    assert_eq!(tree.invalid(), ["directory", "empty-file", "fifo", "file-for-directory", "run-fifo"]);
+    assert_eq!(tree.definition("z").after, ["a"]);
+    assert_eq!(tree.definition("log-is-a-file").output_to, None);
+}
+
+#[test]
+fn what_is_needed_cannot_be_shut_out() {
+    let tree = Tree::new(
+        "conflicts",
+        &[
+            ("a", "command = [\"x\"]\nrequires = [\"b\"]\nconflicts = [\"b\", \"a\"]"),
+            ("b", "command = [\"x\"]\nconflicts = [\"c\", \"nobody\"]"),
+            ("c", "command = [\"x\"]"),
+        ],
+    );
+    let expected = [
+        "a/service.toml:3:14: \"b\" is in requires as well as in conflicts",
+        "a/service.toml:3:19: \"a\" names itself in conflicts",
+        "b/service.toml:2:19: warning: unknown service \"nobody\" in conflicts, ignored",
+    ];
+    assert_eq!(tree.told(None), expected);
+    assert_eq!(tree.definition("b").conflicts, ["c"]);
+}

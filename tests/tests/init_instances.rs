@@ -1,0 +1,58 @@
+//! Instances of templates, while the machine runs.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use tests::{Fixture, State};
+
+/// A template of which `a@boot` is wanted with the machine, and which writes its instance's name.
+fn templates() -> Fixture {
+    Fixture::new()
+        .service("a@", "wants = [\"b@%i\"]\n[environment]\nWHO = \"%i\"\n")
+        .run("echo a $WHO starts >> @T/trace\nexec sleep 1000")
+        .service("b@", "[environment]\nWHO = \"%i\"\n")
+        .run("echo b $WHO starts >> @T/trace\nexec sleep 1000")
+        .service("main", "wants = [\"a@boot\"]\n")
+        .run("exec sleep 1000")
+}
+
+#[test]
+fn an_instance_that_nobody_has_named_is_made_when_it_is_started() {
+    let machine = templates().machine().start();
+    machine.wait_for_boot();
+    assert_eq!(machine.state("a@boot"), State::Up);
+    // What else has changed on disk waits for a reload.
+    machine.fixture.write("services/main/service.d/x.toml", "description = \"changed\"\n");
+    machine.fixture.write("services/other/service.toml", "command = [\"sleep\", \"1000\"]\n");
+    let outcome = machine.svctl(&["start", "a@later"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert_eq!(machine.state("a@later"), State::Up);
+    machine.until("b@later", State::Up);
+    for line in ["a later starts", "b later starts"] {
+        tests::eventually(line, || machine.fixture.trace().contains(&line.to_owned()));
+    }
+    let status = machine.svctl(&["status"]);
+    assert!(status.output.contains("a@later") && !status.output.contains("other"), "{status:?}");
+    let main = std::fs::read_to_string(machine.fixture.path("run/service/main/definition")).unwrap();
+    assert!(!main.contains("changed"), "{main}");
+}
+
+#[test]
+fn an_instance_that_was_asked_for_is_still_there_after_a_reload() {
+    let machine = templates().machine().start();
+    machine.wait_for_boot();
+    assert_eq!(machine.svctl(&["start", "a@later"]).code, 0);
+    let pid = machine.status("a@later").pid;
+    assert_eq!(machine.svctl(&["reload"]).code, 0);
+    assert_eq!((machine.state("a@later"), machine.status("a@later").pid), (State::Up, pid));
+}
+
+#[test]
+fn an_instance_of_no_template_is_no_service() {
+    let machine = templates().machine().start();
+    machine.wait_for_boot();
+    let outcome = machine.svctl(&["start", "c@x"]);
+    assert!(outcome.code != 0 && outcome.error.contains("no such service"), "{outcome:?}");
+    let noted = std::fs::read_to_string(machine.fixture.path("run/init/instances")).unwrap();
+    assert_eq!(noted, "");
+    assert_eq!(machine.state("main"), State::Up);
+}
