@@ -9,9 +9,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// What those are told who have to go, or cannot come.
 const TOO_MANY: &str = "error too many clients\n";
 
-/// How many connections are taken at a time: who connects without end must not keep us from everything else.
-const ACCEPT_MAX: usize = 64;
-
 /// The clients of one listener. Each is known by a token: that of the first place, and those after it.
 ///
 /// When all places are taken, whoever has not been served for longest, and waits for nothing, makes room.
@@ -46,10 +43,11 @@ impl Clients {
         self.listener.as_ref().map(AsFd::as_fd)
     }
 
-    /// Takes the connections that wait. Who finds no place is told so.
+    /// Takes connections that wait. Who finds no place is told so. Of those who connect without end only as many
+    /// are taken that whoever came last time is heard before making room.
     pub fn accept(&mut self, poller: &Poller) {
         self.reserve = self.reserve.take().or_else(reserve);
-        for _ in 0..ACCEPT_MAX {
+        for _ in 0..(self.slots.len() / 2).max(1) {
             let Some(listener) = &self.listener else { return };
             match socket::accept(listener) {
                 Ok(socket) => self.admit(Connection::new(socket), poller),

@@ -3,11 +3,14 @@
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
-    accept4, bind, getsockopt, listen, recvmsg, sendmsg, socket, socketpair, sockopt,
+    accept4, bind, getsockopt, listen, recvmsg, sendmsg, setsockopt, socket, socketpair, sockopt,
 };
+use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 /// `SO_PEERGROUPS` (asm-generic/socket.h), which the libc crate does not have for every target.
 const PEER_GROUPS: i32 = 59;
@@ -93,6 +96,19 @@ pub fn listen_at(path: &Path) -> io::Result<OwnedFd> {
     bound?;
     listen(&descriptor, Backlog::new(64)?)?;
     Ok(descriptor)
+}
+
+/// Connects to the stream socket at `path`. A listener that hangs has a queue, and when that is full a caller
+/// would wait for ever: this one waits for so long, and later no longer than that to write.
+///
+/// # Errors
+/// `WouldBlock` when the time is over, others of connect(2).
+pub fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let descriptor = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let time = TimeVal::milliseconds(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX));
+    setsockopt(&descriptor, sockopt::SendTimeout, &time)?;
+    nix::sys::socket::connect(descriptor.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(descriptor.into())
 }
 
 /// Takes the next connection, closed at exec and non-blocking.

@@ -14,6 +14,7 @@
 )]
 
 pub mod fixture;
+pub mod hostile;
 pub mod http;
 pub mod machine;
 pub mod observer;

@@ -1,12 +1,12 @@
 //! One connection to init or to a supervisor: lines out, lines in, each with a deadline.
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The longest line that is taken from the other side.
 const LINE_MAX: usize = 64 << 10;
@@ -16,6 +16,14 @@ const PATH_MAX: usize = 107;
 const ABSENT: [ErrorKind; 3] = [ErrorKind::NotFound, ErrorKind::ConnectionRefused, ErrorKind::NotADirectory];
 /// The ways in which it tells that a read has taken too long.
 const LATE: [ErrorKind; 2] = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+
+/// What is said to those for whom there is no place.
+const TOO_MANY: &str = "error too many clients";
+/// For how long a place is asked for again, and the pause between two times.
+const CROWDED: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
+/// How long the other side may take to let us in.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// What came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +40,12 @@ pub enum Line {
 #[derive(Debug)]
 pub struct Connection {
     stream: UnixStream,
-    path: String,
+    path: PathBuf,
     buffer: Vec<u8>,
     /// How much of the buffer has been handed out.
     used: usize,
+    /// What was sent, as long as nothing has come back: then none of it has been taken.
+    unheard: Option<String>,
 }
 
 impl Connection {
@@ -44,8 +54,7 @@ impl Connection {
     /// # Errors
     /// If the system refuses, for want of rights for example.
     pub fn open(path: &Path) -> Result<Option<Connection>, Failure> {
-        let refused = |error| Failure::system(&format!("unable to connect to {}", path.display()), &error);
-        Connection::connect(path).map_err(refused)
+        Connection::connect(path).map_err(|error| unable_to_connect(path, &error))
     }
 
     /// The same, with the system's own error.
@@ -54,9 +63,13 @@ impl Connection {
     /// Those of connect(2), but for those that tell that nobody listens.
     pub fn connect(path: &Path) -> io::Result<Option<Connection>> {
         match connect(path) {
-            Ok(stream) => {
-                Ok(Some(Connection { stream, path: path.display().to_string(), buffer: Vec::new(), used: 0 }))
-            }
+            Ok(stream) => Ok(Some(Connection {
+                stream,
+                path: path.to_owned(),
+                buffer: Vec::new(),
+                used: 0,
+                unheard: Some(String::new()),
+            })),
             Err(error) if ABSENT.contains(&error.kind()) => Ok(None),
             Err(error) => Err(error),
         }
@@ -67,10 +80,16 @@ impl Connection {
     /// # Errors
     /// If the system refuses.
     pub fn send(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
-        match self.stream.write_all(format!("{line}\n").as_bytes()) {
+        let text = format!("{line}\n");
+        if let Some(unheard) = &mut self.unheard {
+            unheard.push_str(&text);
+        }
+        match self.stream.write_all(text.as_bytes()) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => Err(Failure::system(&format!("unable to write to {}", self.path), &error)),
+            Err(error) => {
+                Err(Failure::system(&format!("unable to write to {}", self.path.display()), &error))
+            }
         }
     }
 
@@ -79,6 +98,24 @@ impl Connection {
     /// # Errors
     /// If the connection breaks.
     pub fn line(&mut self, deadline: Option<Instant>) -> Result<Line, Failure> {
+        let limit = Instant::now() + CROWDED;
+        loop {
+            let line = self.any_line(deadline)?;
+            let Some(unheard) = self.unheard.take() else { return Ok(line) };
+            let turned_away = line == Line::Text(TOO_MANY.to_owned());
+            let late = deadline.map_or(limit, |deadline| deadline.min(limit)) <= Instant::now();
+            if !turned_away || late {
+                return Ok(line);
+            }
+            // There are so many others that we had to go before we were heard: our turn comes.
+            std::thread::sleep(PAUSE);
+            let Ok(Some(again)) = Connection::connect(&self.path) else { return Ok(line) };
+            *self = again;
+            self.send(unheard.trim_end_matches('\n'))?;
+        }
+    }
+
+    fn any_line(&mut self, deadline: Option<Instant>) -> Result<Line, Failure> {
         loop {
             let rest = self.buffer.get(self.used..).unwrap_or_default();
             if let Some(length) = rest.iter().position(|byte| *byte == b'\n') {
@@ -117,18 +154,28 @@ impl Connection {
     }
 
     fn broken(&self, error: &io::Error) -> Failure {
-        Failure::system(&format!("unable to read from {}", self.path), error)
+        Failure::system(&format!("unable to read from {}", self.path.display()), error)
     }
+}
+
+/// Why there is no connection, other than that nobody listens.
+pub(super) fn unable_to_connect(path: &Path, error: &io::Error) -> Failure {
+    let what = format!("unable to connect to {}", path.display());
+    if LATE.contains(&error.kind()) {
+        return Failure::new(Exit::TimedOut, format!("{what}: whoever listens there hangs"));
+    }
+    Failure::system(&what, error)
 }
 
 /// A path that is too long for a socket address is reached through its directory.
 fn connect(path: &Path) -> io::Result<UnixStream> {
     if path.as_os_str().len() <= PATH_MAX {
-        return UnixStream::connect(path);
+        return sys::socket::connect(path, CONNECT_TIME);
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(ErrorKind::NotFound.into());
     };
     let directory = File::open(parent)?;
-    UnixStream::connect(Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name))
+    let short = Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+    sys::socket::connect(&short, CONNECT_TIME)
 }

@@ -139,9 +139,7 @@ fn reach(places: &Places, name: &str) -> Way {
         Ok(Some(connection)) => Way::Open(connection),
         Ok(None) => Way::Absent,
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Way::Refused,
-        Err(error) => {
-            Way::Broken(Failure::system(&format!("unable to connect to {}", path.display()), &error))
-        }
+        Err(error) => Way::Broken(super::client::unable_to_connect(&path, &error)),
     }
 }
 
