@@ -11,6 +11,8 @@ use crate::error::{Context, Error, Result};
 use crate::tree::{Content, Node, Tree, components};
 
 const SERVICES: &str = "etc/services.d";
+/// What the settings of the machine are checked with.
+const SETTINGS: [&str; 3] = ["etc/init.toml", "etc/passwd", "etc/group"];
 
 /// Runs `svctl check` on the services of a tree. Of the rest it sees what is where, and what may be executed.
 pub(crate) fn services(tree: &Tree, svctl: &Path) -> Result<()> {
@@ -48,7 +50,8 @@ fn put(tree: &Tree, path: &str, node: &Node, to: &Path) -> std::io::Result<()> {
             symlink(relative(path, target), to)
         }
         Content::File(_) | Content::Link(_) | Content::Character { .. } => {
-            let bytes = node.bytes().filter(|_| path.starts_with(SERVICES)).unwrap_or_default();
+            let read = path.starts_with(SERVICES) || SETTINGS.contains(&path);
+            let bytes = node.bytes().filter(|_| read).unwrap_or_default();
             let Some(end) = end else { return Ok(()) };
             fs::write(to, bytes)?;
             fs::set_permissions(to, fs::Permissions::from_mode(end.mode & 0o777 | 0o400))
@@ -100,6 +103,16 @@ mod tests {
         );
         let error = services(&tree(), &svctl).unwrap_err().to_string();
         assert!(error.ends_with("\n/etc/services.d/net/service.toml: bad\nbroken"), "{error}");
+    }
+
+    #[test]
+    fn the_checker_sees_the_settings_and_who_there_is() {
+        let mut tree = tree();
+        tree.insert("etc/init.toml", Node::file("a", 0o644, Origin::Recipe)).unwrap();
+        tree.insert("etc/passwd", Node::file("b", 0o644, Origin::Recipe)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let svctl = checker(directory.path(), "test \"$(cat \"$3/etc/init.toml\" \"$3/etc/passwd\")\" = ab");
+        services(&tree, &svctl).unwrap();
     }
 
     #[test]

@@ -45,6 +45,10 @@ pub struct Tree {
     pub directory: Option<PathBuf>,
     /// The program that probes, if it was named.
     pub prober: Option<String>,
+    /// The settings of the machine, if they were named.
+    pub settings: Option<PathBuf>,
+    /// Instances of templates that are asked for.
+    pub instances: Vec<String>,
 }
 
 /// What to do.
@@ -145,6 +149,8 @@ const OPTIONS: &[(&str, Option<char>, bool)] = &[
     ("root", None, true),
     ("no-programs", None, false),
     ("prober", None, true),
+    ("instance", None, true),
+    ("settings", None, true),
     ("signal", Some('s'), true),
     ("boot", None, false),
     ("status", None, true),
@@ -314,7 +320,7 @@ fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
         "check" => check(given),
         "compile" => {
             none(given)?;
-            let tree = Tree { root: root(given)?, directory: given.path("services"), prober: prober(given)? };
+            let tree = tree(given, given.path("services"))?;
             Ok(if given.has("stage") { Verb::Stage(tree) } else { Verb::Compile(tree) })
         }
         "status" => Ok(Verb::Status { names: names(), json: given.has("json") }),
@@ -411,7 +417,26 @@ fn check(given: &Given) -> Result<Verb, Failure> {
     // An image's own tree is the one to check in it.
     let inside =
         given.path("root").map(|root| root.join(service::SERVICES_DIRECTORY.trim_start_matches('/')));
-    Ok(Verb::Check(Tree { root: root(given)?, directory: directory.or(inside), prober: prober(given)? }))
+    Ok(Verb::Check(tree(given, directory.or(inside))?))
+}
+
+fn tree(given: &Given, directory: Option<PathBuf>) -> Result<Tree, Failure> {
+    let instances = given.options.iter().filter(|(option, _)| *option == "instance");
+    let name = |(_, value): &(_, OsString)| {
+        let name =
+            value.to_str().filter(|name| service::definition::valid_name(name) && !name.ends_with('@'));
+        let shown = value.to_string_lossy();
+        name.map(str::to_owned).ok_or_else(|| {
+            Failure::usage(format!("\"{}\" cannot be the name of an instance", shown.escape_debug()))
+        })
+    };
+    Ok(Tree {
+        root: root(given)?,
+        directory,
+        prober: prober(given)?,
+        settings: given.path("settings"),
+        instances: instances.map(name).collect::<Result<_, _>>()?,
+    })
 }
 
 fn patience(given: &Given) -> Result<Patience, Failure> {

@@ -1,8 +1,11 @@
 //! The verbs `check`, for people, and `compile`, for init.
 
+use crate::args::{Places, Tree};
 use crate::compile::{Compiled, Options, Severity, compile};
 use crate::exit::{Exit, Failure};
 use crate::output;
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Shows every mistake of a tree of service directories.
@@ -40,6 +43,26 @@ pub fn write(options: &Options, run: &Path, stage: bool) -> Result<Exit, Failure
     written
         .map_err(|(path, error)| Failure::system(&format!("unable to write {}", path.display()), &error))?;
     Ok(Exit::Ok)
+}
+
+/// What to compile: the tree, and on the machine itself what is laid over it and was asked for since its boot.
+#[must_use]
+pub fn options(places: &Places, tree: Tree) -> Options {
+    let mut instances: BTreeSet<String> = tree.instances.into_iter().collect();
+    // A tree that is named is most often that of an image, and this machine's state is none of its business.
+    let running = tree.directory.is_none() || tree.directory.as_ref() == Some(&places.services);
+    if running {
+        let asked = fs::read_to_string(places.run.join("init/instances")).unwrap_or_default();
+        instances.extend(asked.lines().map(str::to_owned));
+    }
+    Options {
+        services: tree.directory.unwrap_or_else(|| places.services.clone()),
+        overrides: running.then(|| places.run.join("services.d")),
+        settings: tree.settings,
+        instances,
+        root: tree.root,
+        prober: tree.prober.unwrap_or_else(own_path),
+    }
 }
 
 fn read(options: &Options) -> Result<Compiled, Failure> {

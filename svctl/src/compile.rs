@@ -24,6 +24,7 @@ mod output;
 mod pipes;
 mod program;
 mod reader;
+mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use directory::read_toml;
 
 use service::Definition;
 use service::plan::Entry;
+use service::settings::Settings;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,8 @@ pub struct Options {
     pub services: PathBuf,
     /// A second tree of the same form, of which only what is dropped in (`NAME/service.d`) is read.
     pub overrides: Option<PathBuf>,
+    /// The settings of the machine; none for the file `init.toml` beside the tree.
+    pub settings: Option<PathBuf>,
     /// Instances of templates that were asked for by name.
     pub instances: BTreeSet<String>,
     /// Where the machine's programs are looked for; none for no look.
@@ -126,7 +130,9 @@ pub struct Edge {
 pub struct Compiled {
     /// Every service, sorted by name.
     pub services: Vec<Service>,
-    /// What is wrong with the tree itself.
+    /// What the file beside the tree says, `init.toml`.
+    pub settings: Settings,
+    /// What is wrong with the tree itself, and with the settings.
     pub stray: Vec<Diagnostic>,
 }
 
@@ -201,7 +207,7 @@ impl Compiled {
         self.services.iter().map(Service::entry).collect()
     }
 
-    /// Writes the definitions of the valid longruns and oneshots below `run`, and the plan last.
+    /// Writes the settings and the definitions of the valid longruns and oneshots below `run`, and the plan last.
     ///
     /// # Errors
     /// What could not be written, and why.
@@ -229,5 +235,14 @@ pub fn compile(options: &Options) -> io::Result<Compiled> {
     graph::join(&mut compiled.services);
     cycle::find(&mut compiled.services, &options.services);
     pipes::link(&mut compiled.services);
+    read_settings(&mut compiled, options);
     Ok(compiled)
+}
+
+fn read_settings(compiled: &mut Compiled, options: &Options) {
+    let Some(file) = options.settings.clone().or_else(|| settings::beside(&options.services)) else { return };
+    let root = options.root.as_deref().unwrap_or(Path::new("/"));
+    let (settings, mut diagnostics) = settings::read(&file, root);
+    compiled.settings = settings;
+    compiled.stray.append(&mut diagnostics);
 }

@@ -151,19 +151,23 @@ would be another is restarted, and nothing else is touched. If the tree cannot b
     },
     Help {
         name: "check",
-        usage: "[--root DIR | --no-programs] [DIR]",
+        usage: "[--root DIR | --no-programs] [--settings FILE] [--instance NAME]… [DIR]",
         summary: "show every mistake in the service definitions of a tree (/etc/services.d)",
-        options: &["root", "no-programs", "prober"],
+        options: &["root", "no-programs", "prober", "settings", "instance"],
         details: "
-  --root DIR           look for programs in this root, and for the tree if none is named
-  --no-programs        do not look for programs",
+  --root DIR           look for programs, users and groups in this root, and for the tree if none is named
+  --no-programs        do not look for programs
+  --settings FILE      the settings of the machine (init.toml beside the tree)
+  --instance NAME      an instance of a template to look at as well",
     },
     Help {
         name: "compile",
-        usage: "[--root DIR | --no-programs] [--prober PATH]",
-        summary: "write the compiled definitions and the plan below the run directory",
-        options: &["root", "no-programs", "prober", "stage"],
-        details: "This is what init runs. A broken definition is reported, and hurts one service.
+        usage: "[--root DIR | --no-programs] [--prober PATH] [--settings FILE] [--instance NAME]…",
+        summary: "write the compiled definitions, the settings and the plan below the run directory",
+        options: &["root", "no-programs", "prober", "settings", "instance", "stage"],
+        details:
+            "This is what init runs. A broken definition is reported, and hurts one service. The lines of
+RUN/init/instances name instances as --instance does.
 
   --prober PATH        the program that probes ports and pages for readiness (this one)
   --stage              write what differs to where init takes it over from, as for svctl reload",

@@ -1,10 +1,8 @@
 //! `svctl`: operates services, and checks and compiles their definitions.
 
 use service::wire::{Command, Planned};
-use std::collections::BTreeSet;
 use std::process::ExitCode;
-use svctl::args::{self, Places, Tree, Verb};
-use svctl::compile::Options;
+use svctl::args::{self, Places, Verb};
 use svctl::control::{self, Wish};
 use svctl::exit::{Exit, Failure};
 use svctl::{check, events, help, logs, output, power, probe, status, wait, why};
@@ -33,9 +31,9 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
             output::print(concat!("svctl ", env!("CARGO_PKG_VERSION"), "\n"))?;
             Ok(Exit::Ok)
         }
-        Verb::Check(tree) => check::check(&options(places, tree)),
-        Verb::Compile(tree) => check::write(&options(places, tree), &places.run, false),
-        Verb::Stage(tree) => check::write(&options(places, tree), &places.run, true),
+        Verb::Check(tree) => check::check(&check::options(places, tree)),
+        Verb::Compile(tree) => check::write(&check::options(places, tree), &places.run, false),
+        Verb::Stage(tree) => check::write(&check::options(places, tree), &places.run, true),
         Verb::Status { names, json } => status::run(places, &names, json),
         Verb::Start(names, patience) => control::ask(places, Wish::Start, &names, patience),
         Verb::Stop(names, patience) => control::ask(places, Wish::Stop, &names, patience),
@@ -65,15 +63,5 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
         }
         Verb::Probe { target, once: true } => probe::once(&target).map(|()| Exit::Ok),
         Verb::Power(power) => power::run(places, power),
-    }
-}
-
-fn options(places: &Places, tree: Tree) -> Options {
-    Options {
-        services: tree.directory.unwrap_or_else(|| places.services.clone()),
-        overrides: None,
-        instances: BTreeSet::new(),
-        root: tree.root,
-        prober: tree.prober.unwrap_or_else(check::own_path),
     }
 }

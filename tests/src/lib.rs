@@ -24,7 +24,7 @@ pub mod supervised;
 pub mod wait;
 
 pub use fixture::Fixture;
-pub use machine::{Ending, Machine, Outcome};
+pub use machine::{Boot, Ending, Machine, Outcome};
 pub use observer::{Event, Observer};
 pub use service::status::{State, Status, Want};
 pub use service::{Pid, Signal, WaitStatus};

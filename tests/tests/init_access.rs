@@ -4,51 +4,49 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
-use tests::{Fixture, Machine, Outcome, Signal, State, WaitStatus, process, programs::program};
+use tests::{Boot, Fixture, Machine, Outcome, Signal, State, WaitStatus, process, programs::program};
 
 /// A user of its own for these tests, in no group that a rule could name by chance.
 const OPERATOR: u32 = 65_432;
 const GROUP: u32 = 65_433;
 
 /// `a` may be restarted and signalled by the operator, `b` by a group; nobody may do anything else.
-const RULES: &str = "mainstay-settings 1\nlimit-services 10000\nlimit-terminate 5000\nlimit-kill 5000\n\
-    limit-logger 5000\nlimit-unmount 5000\nrule \nuser 65432\nverb restart\nverb kill\nverb stop\nverb start\n\
-    service a*\nrule \ngroup 65433\nverb *\nservice b\n";
+const RULES: &str = "[[allow]]\nusers = [65432]\nverbs = [\"restart\", \"kill\", \"stop\", \"start\"]\nservices = [\"a*\"]\n\
+    [[allow]]\ngroups = [65433]\nverbs = [\"*\"]\nservices = [\"b\"]\n";
 
 fn machine() -> Machine {
-    let fixture = Fixture::new().tracing("a", "").tracing("b", "");
-    // The programs may lie where only their builder is let in.
-    std::fs::copy(program("svctl"), fixture.path("svctl")).unwrap();
-    // An ordinary process, so that it sees its clients' numbers.
-    let machine = fixture.machine().as_ordinary_process().start();
-    machine.wait_for_boot();
-    for place in ["", "run", "logs"] {
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(machine.fixture.path(place), mode).unwrap();
-    }
-    machine
+    started(Fixture::new().tracing("a", "").tracing("b", "").machine())
 }
 
-/// What the compiler writes; init reads it together with the plan.
+/// A machine with the settings RULES.
 fn with_rules() -> Machine {
-    with_rules_of(RULES)
+    started(Fixture::new().tracing("a", "").tracing("b", "").file("init.toml", RULES).machine())
 }
 
-fn with_rules_of(rules: &str) -> Machine {
+/// One whose compiler leaves these compiled settings behind, as that of another version might.
+fn with_compiled(settings: &str) -> Machine {
     let compiler = format!(
-        "#!/bin/sh\n[ \"$1\" != compile ] || cp @T/rules @T/run/init/settings\nexec {} \"$@\"\n",
+        "#!/bin/sh\n{} \"$@\" || exit\n[ \"$1\" != compile ] || cp @T/compiled @T/run/init/settings\n",
         program("svctl").display()
     );
-    let fixture = Fixture::new().tracing("a", "").tracing("b", "").file("rules", rules);
-    let boot = fixture.machine().as_ordinary_process().only_programs(&["init", "supervise", "svlog"]);
+    let fixture = Fixture::new().tracing("a", "").tracing("b", "").file("compiled", settings);
+    let boot = fixture.machine().only_programs(&["init", "supervise", "svlog"]);
     boot.fixture().write("programs/svctl", &compiler);
-    let mode = || std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(boot.fixture().path("programs/svctl"), mode()).unwrap();
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(boot.fixture().path("programs/svctl"), mode).unwrap();
+    started(boot)
+}
+
+fn started(boot: Boot) -> Machine {
+    // An ordinary process, so that it sees its clients' numbers.
+    let boot = boot.as_ordinary_process();
+    // The programs may lie where only their builder is let in.
     std::fs::copy(program("svctl"), boot.fixture().path("svctl")).unwrap();
     let machine = boot.start();
     machine.wait_for_boot();
     for place in ["", "run", "logs"] {
-        std::fs::set_permissions(machine.fixture.path(place), mode()).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(machine.fixture.path(place), mode).unwrap();
     }
     machine
 }
@@ -148,7 +146,7 @@ fn settings_that_cannot_be_read_allow_nobody_anything() {
     let machine = with_rules();
     let mode = || std::fs::metadata(machine.control()).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(), 0o666);
-    let machine = with_rules_of("mainstay-settings 0\n");
+    let machine = with_compiled("mainstay-settings 0\n");
     machine.wait_for_console("init/settings: it was written by another version (going on without)");
     let mode = std::fs::metadata(machine.control()).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);

@@ -5,12 +5,16 @@ use crate::suggest::nearest;
 use service::definition::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// For so many unknown names of a tree it is guessed what was meant: each guess looks at all services.
+const GUESSES_MAX: usize = 100;
+
 /// Fills in the edges of every definition.
 pub(super) fn join(services: &mut [Service]) {
     let names: Vec<String> = services.iter().map(|service| service.definition.name.clone()).collect();
     let known: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let mut guesses = GUESSES_MAX;
     for service in services.iter_mut() {
-        check_names(service, &known);
+        check_names(service, &known, &mut guesses);
     }
     for service in services.iter_mut() {
         fill(service);
@@ -35,7 +39,7 @@ pub(super) fn join(services: &mut [Service]) {
 }
 
 /// Reports names that nobody has, and a service's own; those that can be done without are dropped.
-fn check_names(service: &mut Service, known: &BTreeSet<&str>) {
+fn check_names(service: &mut Service, known: &BTreeSet<&str>, guesses: &mut usize) {
     let own = service.definition.name.clone();
     let mut kept: Vec<Edge> = Vec::new();
     for edge in std::mem::take(&mut service.edges) {
@@ -51,7 +55,9 @@ fn check_names(service: &mut Service, known: &BTreeSet<&str>) {
         } else if known.contains(edge.to.as_str()) {
             kept.push(edge);
         } else {
-            let suggestion = nearest(&edge.to, known.iter().copied().filter(|name| *name != own));
+            let candidates = known.iter().copied().filter(|name| *name != own && *guesses > 0);
+            let suggestion = nearest(&edge.to, candidates);
+            *guesses = guesses.saturating_sub(1);
             let message = |end: &str| format!("unknown service \"{}\" in {word}{end}", edge.to);
             match edge.kind {
                 EdgeKind::Requires | EdgeKind::WritesTo => {

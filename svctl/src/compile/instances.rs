@@ -8,13 +8,14 @@ use super::diagnostic::{Diagnostic, Location, Severity};
 use super::directory::{self, Origin};
 use super::{Compiled, Edge, Options, Service};
 use service::definition::valid_name;
+use service::settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// More instances than this are a template that names ever new ones of itself.
-const INSTANCES_MAX: usize = 4096;
+const INSTANCES_MAX: usize = 1000;
 /// What a template is read as when it has no instance, to find its mistakes.
 const SPECIMEN: &str = "0";
 
@@ -32,7 +33,8 @@ pub(super) fn read_tree(options: &Options) -> io::Result<Compiled> {
     tree.instantiate(&mut services, options);
     tree.inspect_templates(&services, options);
     twins(&mut services);
-    Ok(Compiled { services: services.into_values().collect(), stray: tree.stray })
+    let services = services.into_values().collect();
+    Ok(Compiled { services, settings: Settings::default(), stray: tree.stray })
 }
 
 /// Adds a service and those that it brings along, but not under the names of others.

@@ -42,6 +42,7 @@ pub(super) fn write(compiled: &Compiled, run: &Path) -> Result<(), (PathBuf, io:
     }
     let directory = run.join("init");
     make(&directory)?;
+    replace(&directory.join("settings"), &compiled.settings.encode())?;
     replace(&directory.join("plan"), &plan::encode(&compiled.plan()))
 }
 

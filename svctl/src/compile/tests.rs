@@ -1,6 +1,9 @@
 //! What people are told about their definitions: a golden table, and any input at all.
 
+mod files;
 mod foreign;
+mod layers;
+mod settings;
 mod trees;
 
 use super::{Severity, read_toml};

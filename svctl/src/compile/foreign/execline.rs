@@ -1,5 +1,9 @@
 //! Words as execlineb(1) reads them (its manual, "Syntax of scripts"): the `up` and `down` of a oneshot of
 //! s6-rc are one command line in this form. Whoever needs none of execline's own programs needs no execline.
+//!
+//! In two cases its lexer does what its manual does not say, and this one follows the manual: a quoted string
+//! that is not closed is an error even if its last character is given by number, and an escape after a brace
+//! that begins a word adds no blank to it.
 
 use std::iter::Peekable;
 use std::slice::Iter;
