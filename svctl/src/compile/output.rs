@@ -27,6 +27,7 @@ pub(super) fn stage(compiled: &Compiled, run: &Path) -> Result<(), (PathBuf, io:
             replace(&stage.join("definitions").join(name), &text)?;
         }
     }
+    replace(&stage.join("settings"), &compiled.settings.encode())?;
     replace(&stage.join("plan"), &plan::encode(&compiled.plan()))
 }
 
