@@ -33,7 +33,7 @@ pub(super) fn ready(reader: &mut Reader<'_>, section: &Item<'_>, ready: &mut Rea
                     reader.error(&item.span, format!("readiness is declared already, by \"{other}\""));
                 }
                 set(&mut ready.method, method(reader, item, prober));
-                if matches!(item.key, "http" | "tcp") {
+                if matches!(item.key, "http" | "tcp") && ready.method != ReadyMethod::Immediate {
                     // The prober goes on until it is answered.
                     ready.probe_timeout = None;
                 }
