@@ -1,11 +1,13 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 /// What `--help` prints.
 const HELP: &str = "\
 usage: init [--services DIR] [--run DIR] [--logs DIR] [--programs DIR] [--bundle NAME]
+            [--main NAME | -- COMMAND ARG...]
+       init --user DIR [option...]
 
 The first process: boots the machine, keeps its services, takes it down. As PID 1 of a container it boots
 nothing; as any other process it keeps the services of DIR and takes in their orphans.
@@ -15,55 +17,52 @@ nothing; as any other process it keeps the services of DIR and takes in their or
   --logs DIR      where the logs are (default /var/log)
   --programs DIR  where supervise, svlog and svctl are (default: beside init)
   --bundle NAME   what to start (default: the bundle default, or every service)
+  --main NAME     end with this service, and with its exit status
+  --user DIR      keep the services of DIR for one user: state and logs in that user's own places
+  -- COMMAND ARG  run this, after the services of --services if that is given; end with it and its status
 
-exit status, unless it is a machine's PID 1: 0 stopped when asked to; 100 usage; 111 the system refused
-something
+exit status, unless it is a machine's PID 1: that of the main service or command (128+n for signal n; 126 it
+could not be executed, 127 not found, 125 it never got that far); without one 0 stopped when asked to; 100
+usage; 111 the system refused something
 ";
 
-/// How to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Options {
-    pub(crate) services: PathBuf,
-    pub(crate) run: PathBuf,
-    pub(crate) logs: PathBuf,
-    pub(crate) programs: PathBuf,
+/// How to run, as far as the command line says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Words {
+    pub(crate) services: Option<PathBuf>,
+    pub(crate) run: Option<PathBuf>,
+    pub(crate) logs: Option<PathBuf>,
+    pub(crate) programs: Option<PathBuf>,
     pub(crate) bundle: Option<String>,
-}
-
-impl Options {
-    /// The same with every path absolute: the programs that are given them start in `/`.
-    pub(crate) fn absolute(mut self) -> Options {
-        for path in [&mut self.services, &mut self.run, &mut self.logs, &mut self.programs] {
-            if let Ok(absolute) = std::path::absolute(&path) {
-                *path = absolute;
-            }
-        }
-        self
-    }
+    /// The service that the container ends with.
+    pub(crate) main: Option<String>,
+    /// The command that it ends with.
+    pub(crate) command: Vec<OsString>,
+    pub(crate) user: bool,
+    /// The first word that means nothing.
+    pub(crate) unknown: Option<String>,
 }
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parsed {
-    Run(Options),
+    Run(Words),
     Print(&'static str),
     /// From PID 1 itself.
     UnmountAll,
 }
 
-/// Reads the command line. The kernel hands words that it does not know to PID 1, which therefore refuses
-/// none of them; they are looked for in `/proc/cmdline`.
+/// Reads the command line. The kernel hands words that it does not know to PID 1, which therefore must put up
+/// with all of them; they are looked for in `/proc/cmdline`.
 pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>, first: bool) -> Result<Parsed, String> {
-    let mut options = Options {
-        services: service::SERVICES_DIRECTORY.into(),
-        run: service::RUN_DIRECTORY.into(),
-        logs: service::LOG_DIRECTORY.into(),
-        programs: beside_init(),
-        bundle: None,
-    };
+    let mut words = Words::default();
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
-        let mut value = || arguments.next().ok_or_else(|| format!("{text} needs a value (try --help)"));
+        let mut value = || match arguments.next() {
+            // A machine cannot end since a word lacks.
+            None if first => Ok(OsString::new()),
+            found => found.ok_or_else(|| format!("{text} needs a value (try --help)")),
+        };
         match text.as_str() {
             "--help" | "-h" if !first => return Ok(Parsed::Print(HELP)),
             "--version" if !first => {
@@ -72,21 +71,37 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>, first: bool) 
             crate::unmount::ARGUMENT if std::os::unix::process::parent_id() == 1 => {
                 return Ok(Parsed::UnmountAll);
             }
-            "--services" => options.services = value()?.into(),
-            "--run" => options.run = value()?.into(),
-            "--logs" => options.logs = value()?.into(),
-            "--programs" => options.programs = value()?.into(),
-            "--bundle" => options.bundle = Some(value()?.to_string_lossy().into_owned()),
-            _ if first => {}
-            _ => return Err(format!("unknown argument {text} (try --help)")),
+            "--services" => words.services = path(&value()?),
+            "--run" => words.run = path(&value()?),
+            "--logs" => words.logs = path(&value()?),
+            "--programs" => words.programs = path(&value()?),
+            "--bundle" => words.bundle = Some(value()?.to_string_lossy().into_owned()),
+            "--main" => words.main = Some(value()?.to_string_lossy().into_owned()),
+            "--user" => {
+                words.user = true;
+                words.services = path(&value()?);
+            }
+            "--" => {
+                words.command = arguments.collect();
+                if words.command.is_empty() && !first {
+                    return Err("-- needs a command (try --help)".to_owned());
+                }
+                break;
+            }
+            _ => words.unknown = words.unknown.or(Some(text)),
         }
     }
-    Ok(Parsed::Run(options))
+    if words.main.is_some() && !words.command.is_empty() {
+        return Err("--main and a command contradict each other".to_owned());
+    }
+    match &words.unknown {
+        Some(unknown) if !first => Err(format!("unknown argument {unknown} (try --help)")),
+        Some(_) | None => Ok(Parsed::Run(words)),
+    }
 }
 
-fn beside_init() -> PathBuf {
-    let own = std::env::current_exe().ok();
-    own.as_deref().and_then(std::path::Path::parent).map_or_else(|| "/usr/sbin".into(), PathBuf::from)
+fn path(word: &OsStr) -> Option<PathBuf> {
+    std::path::absolute(word).ok()
 }
 
 #[cfg(test)]
@@ -107,7 +122,17 @@ mod tests {
 
     #[test]
     fn pid_1_puts_up_with_whatever_the_kernel_hands_on() {
-        assert!(words("rescue quiet", true).is_ok());
-        assert!(words("rescue", false).is_err());
+        for line in ["rescue quiet", "--bundle", "--"] {
+            assert!(words(line, true).is_ok(), "{line}");
+            assert!(words(line, false).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_comes_after_two_dashes_is_the_command() {
+        let Ok(Parsed::Run(found)) = words("--services /s -- --run -- x", false) else { panic!("refused") };
+        assert_eq!(found.command, ["--run", "--", "x"]);
+        assert_eq!((found.services, found.run), (Some("/s".into()), None));
+        assert!(words("--main a -- b", false).is_err());
     }
 }

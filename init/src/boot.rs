@@ -1,8 +1,8 @@
 //! The early boot: a list of named phases, each logged with its time. None is fatal that can be survived.
 
-use crate::arguments::Options;
 use crate::command_line;
 use crate::message::{Messages, reason};
+use crate::places::Options;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use std::fs::{File, create_dir_all};

@@ -8,11 +8,13 @@ mod access;
 mod arguments;
 mod boot;
 mod command_line;
+mod container;
 mod control;
 mod instances;
 mod logger;
 mod message;
 mod pipelines;
+mod places;
 mod power;
 mod reload;
 mod runtime;
@@ -22,11 +24,14 @@ mod store;
 mod strangers;
 mod unmount;
 
-use arguments::{Parsed, parse};
+use arguments::{Parsed, Words, parse};
+use container::{Inherited, Main};
 use message::{Level, Messages};
+use runtime::Init;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use sys::signals::Signals;
 
 /// Usage errors exit so, as in the other programs of the suite.
 const EXIT_USAGE: u8 = 100;
@@ -58,8 +63,8 @@ impl Role {
 /// Runs the program. As a machine's PID 1 it does not return.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let first = sys::process::own() == 1;
-    let options = match parse(arguments, first) {
-        Ok(Parsed::Run(options)) => options.absolute(),
+    let words = match parse(arguments, first) {
+        Ok(Parsed::Run(words)) => words,
         Ok(Parsed::UnmountAll) => {
             unmount::unmount_all();
             return ExitCode::SUCCESS;
@@ -68,25 +73,71 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             let _ = std::io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(problem) => {
-            let _ = writeln!(std::io::stderr(), "init: fatal: {problem}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(problem) => return wrong(&problem),
     };
+    let inherited = if words.command.is_empty() { Inherited::default() } else { Inherited::take() };
+    sys::fd::open_standard();
+    sys::fd::close_at_exec();
     sys::signals::restore_defaults();
     // Before anything can arrive: an early Ctrl-Alt-Del must find it blocked, not unhandled.
-    let signals = match runtime::block_signals() {
+    let signals = match runtime::block_signals(&words) {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("unable to take signals: {error}")),
     };
-    let role = if first { Role::find() } else { Role::Subreaper };
-    sys::fd::open_standard();
+    match if first { Role::find() } else { Role::Subreaper } {
+        Role::Machine => boot_machine(words, signals),
+        role @ (Role::Container | Role::Subreaper) => match &words.unknown {
+            Some(word) => wrong(&format!("unknown argument {word} (a command comes after --)")),
+            None => run_elsewhere(role, words, inherited, signals),
+        },
+    }
+}
+
+/// Boots the machine, and keeps it.
+fn boot_machine(words: Words, signals: Signals) -> ExitCode {
+    // What only has a meaning elsewhere has none here.
+    let words = Words { main: None, command: Vec::new(), user: false, ..words };
     let mut messages = Messages::new();
-    let options = if role == Role::Machine { boot::boot(&mut messages, options) } else { options };
-    match runtime::Init::new(role, options, messages, signals).and_then(runtime::Init::run) {
+    let options = match places::settle(words, Role::Machine) {
+        Ok(options) => boot::boot(&mut messages, options),
+        Err(problem) => return fail(&problem),
+    };
+    match Init::new(Role::Machine, options, messages, signals, None).and_then(Init::run) {
         Ok(code) => code,
         Err(problem) => fail(&problem),
     }
+}
+
+/// Keeps the services of a container, or of a user, or one command.
+fn run_elsewhere(role: Role, words: Words, inherited: Inherited, signals: Signals) -> ExitCode {
+    use nix::sys::stat::{Mode, umask};
+    // No stricter than it is, but never so that others can write.
+    umask(umask(Mode::empty()) | Mode::from_bits_truncate(0o022));
+    let main_words = (words.main.clone(), words.command.clone());
+    if main_words.1.iter().any(|word| word.to_str().is_none()) {
+        return wrong("the command is not UTF-8");
+    }
+    let main = Main::new(main_words.0, &main_words.1, inherited);
+    let started = places::settle(words, role).and_then(|options| {
+        // Held until the end.
+        let _lock = places::lock(&options)?;
+        let mut messages = Messages::new();
+        if !options.tree {
+            // With a command and nothing else, what is to be heard is the command.
+            messages.limit = Level::Error;
+        }
+        Init::new(role, options, messages, signals, main).and_then(Init::run)
+    });
+    match started {
+        Ok(code) => code,
+        Err(problem) => fail(&problem),
+    }
+}
+
+/// The command line is wrong.
+fn wrong(problem: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "init: fatal: {problem}");
+    ExitCode::from(EXIT_USAGE)
 }
 
 fn fail(problem: &str) -> ExitCode {

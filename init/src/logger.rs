@@ -38,6 +38,9 @@ impl Init {
     pub(crate) fn start_logger(&mut self) {
         let now = sys::clock::now();
         self.logger.restart_at = None;
+        if self.options.logs_to_output {
+            return;
+        }
         self.logger.started = Some(now);
         match self.spawn_logger() {
             Ok((pid, channel)) => {

@@ -3,9 +3,12 @@
 use crate::Role;
 use crate::message::reason;
 use crate::runtime::Init;
+use crate::services::Service;
 use crate::strangers;
+use service::graph::Index;
 use service::shutdown::{Facts, Limits, Order, Shutdown};
-use service::wire::Power;
+use service::status::State;
+use service::wire::{Command, Power};
 use service::{Pid, Signal, Tick};
 use std::ffi::OsStr;
 use std::process::ExitCode;
@@ -54,6 +57,19 @@ impl Init {
             unmounted: false,
             finishing_logger: false,
         });
+        for index in 0..self.services.len() {
+            self.dismiss(index);
+        }
+    }
+
+    /// While the machine goes down, the supervisor of a service that does not run has nothing left to do.
+    pub(crate) fn dismiss(&mut self, index: Index) {
+        let rests =
+            self.graph.nodes().get(index).is_some_and(|node| node.state.settled() && node.state != State::Up);
+        let supervised = self.services.get(index).is_some_and(Service::has_supervisor);
+        if self.graph.going_down() && rests && supervised {
+            self.tell(index, Command::Exit);
+        }
     }
 
     /// Does whatever the stage of going down is over for.
@@ -142,6 +158,10 @@ impl Init {
 
     fn end_all(&mut self) {
         let power = self.going.as_ref().map_or(Power::PowerOff, |going| going.power);
+        if let Some(code) = self.exit_code() {
+            self.end = Some(code);
+            return;
+        }
         if self.role == Role::Subreaper {
             self.end = Some(ExitCode::SUCCESS);
             return;

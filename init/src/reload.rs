@@ -69,6 +69,9 @@ impl Init {
     }
 
     fn compile_again(&mut self) {
+        if !self.options.tree {
+            return self.end_reload(&Err("there is no tree of services".to_owned()));
+        }
         let _ = std::fs::remove_file(self.staged("plan"));
         if let Err(problem) = self.spawn_compiler(&["--stage"]) {
             self.end_reload(&Err(format!("unable to compile the definitions: {problem}")));
@@ -130,7 +133,8 @@ impl Init {
     }
 
     /// Finds out what the new plan does, and does it if anybody has asked for more than that.
-    fn take_plan(&mut self, entries: Vec<Entry>) -> Vec<PlannedStep> {
+    fn take_plan(&mut self, mut entries: Vec<Entry>) -> Vec<PlannedStep> {
+        self.keep_main(&mut entries);
         let steps = self.graph.plan_update(entries.clone());
         let askers = self.reloading.waiting.iter().filter(|client| matches!(client.purpose, Purpose::Apply));
         let askers: Vec<&str> = askers.map(|client| client.by.as_str()).collect();
@@ -143,6 +147,8 @@ impl Init {
                 self.begin_with(entries);
                 return steps;
             }
+            let written = self.write_plan(&entries);
+            self.note_failure(written, &self.options.run.join("init/plan"));
             let changes = self.graph.update(entries);
             self.read_settings();
             self.apply(&changes, &renewed);

@@ -1,9 +1,11 @@
 //! The loop: waits, reaps, and carries out what the graph says.
 
 use crate::Role;
-use crate::arguments::Options;
+use crate::arguments::Words;
+use crate::container::Main;
 use crate::logger::Logger;
 use crate::message::{Level, Messages, reason};
+use crate::places::Options;
 use crate::power::Going;
 use crate::services::Service;
 use crate::store::Deaths;
@@ -21,7 +23,7 @@ use std::time::Duration;
 use sys::clients::Clients;
 use sys::poll::{Poller, Ready};
 use sys::signals::Signals;
-use sys::spawn::{Spawn, spawn};
+use sys::spawn::{Session, Spawn, spawn};
 
 const SIGNALS: u64 = 0;
 const LISTENER: u64 = 1;
@@ -60,6 +62,8 @@ pub(crate) struct Init {
     booting: bool,
     began: Tick,
     pub(crate) going: Option<Going>,
+    /// What init lives for, in a container.
+    pub(crate) main: Option<Main>,
     /// When to compile again, since it could not be done.
     compile_at: Option<Tick>,
     /// There is a plan.
@@ -69,18 +73,26 @@ pub(crate) struct Init {
     pub(crate) end: Option<ExitCode>,
 }
 
-/// Takes the signals that init answers to, and blocks them from now on.
-pub(crate) fn block_signals() -> io::Result<Signals> {
-    Signals::block(&[
+/// What our own programs get for an environment, and the path of a command without one.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Takes the signals that init answers to, and blocks them from now on. Others it lets be what they are.
+pub(crate) fn block_signals(words: &Words) -> io::Result<Signals> {
+    let mut signals = vec![
         Signal::CHLD,
         Signal::HUP,
         Signal::INT,
+        Signal::QUIT,
         Signal::TERM,
         Signal::USR1,
         Signal::USR2,
         Signal::PWR,
         Signal::RTMIN_3,
-    ])
+    ];
+    if !words.command.is_empty() {
+        signals.extend([Signal::ALRM, Signal::WINCH]);
+    }
+    Signals::block(&signals)
 }
 
 impl Init {
@@ -90,6 +102,7 @@ impl Init {
         options: Options,
         mut messages: Messages,
         signals: Signals,
+        main: Option<Main>,
     ) -> Result<Init, String> {
         let plain = |error: io::Error| format!("unable to begin: {}", reason(&error));
         if role == Role::Subreaper {
@@ -107,6 +120,7 @@ impl Init {
                 reason(&error)
             ));
         }
+        crate::places::tell(&options);
         let listener = sys::socket::listen_at(&state.join("control"));
         if let Err(error) = &listener {
             let place = state.display();
@@ -117,7 +131,7 @@ impl Init {
         if let Some(listener) = &listener {
             poller.add(listener, LISTENER).map_err(plain)?;
         }
-        let null = std::fs::File::options().read(true).write(true).open("/dev/null").map_err(plain)?.into();
+        let null = sys::fd::null().map_err(plain)?;
         let mut init = Init {
             role,
             options,
@@ -137,13 +151,19 @@ impl Init {
             booting: true,
             began: sys::clock::now(),
             going: None,
+            main,
             compile_at: None,
             planned: false,
             compilations: 0,
             end: None,
         };
         init.start_logger();
-        init.compile();
+        if init.options.tree {
+            init.compile();
+        } else {
+            init.planned = true;
+            init.begin_services(Vec::new());
+        }
         Ok(init)
     }
 
@@ -247,6 +267,19 @@ impl Init {
         arguments: &[&OsStr],
         descriptors: &[(std::os::fd::BorrowedFd<'_>, i32)],
     ) -> Result<Pid, String> {
+        let path = CString::new(format!("PATH={PATH}")).unwrap_or_default();
+        self.spawn_with(name, arguments, descriptors, &[path], Session::New)
+    }
+
+    /// The same, with an environment of its own, in this session.
+    pub(crate) fn spawn_with(
+        &self,
+        name: &str,
+        arguments: &[&OsStr],
+        descriptors: &[(std::os::fd::BorrowedFd<'_>, i32)],
+        environment: &[CString],
+        session: Session,
+    ) -> Result<Pid, String> {
         let file = self.options.programs.join(name);
         let to_c =
             |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| "a NUL byte in an argument".to_owned());
@@ -257,14 +290,13 @@ impl Init {
         }
         let mut all = vec![(self.null.as_fd(), 0)];
         all.extend_from_slice(descriptors);
-        let path = c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
         let child = spawn(&Spawn {
             program: &program,
             arguments: &words,
-            environment: std::slice::from_ref(&path),
+            environment,
             directory: Some(c"/"),
             descriptors: &all,
-            session: sys::spawn::Session::New,
+            session,
             own_number: None,
             new_pid_namespace: false,
             record: None,
@@ -332,7 +364,8 @@ impl Init {
         }
     }
 
-    fn begin_services(&mut self, entries: Vec<service::plan::Entry>) {
+    fn begin_services(&mut self, mut entries: Vec<service::plan::Entry>) {
+        self.add_main(&mut entries);
         let count = entries.len();
         self.graph = Graph::new(entries);
         for index in 0..count {
@@ -354,6 +387,7 @@ impl Init {
                 self.graph.start_everything();
             }
         }
+        self.start_main();
     }
 
     fn reap(&mut self) {
@@ -376,18 +410,36 @@ impl Init {
 
     fn read_signals(&mut self) {
         while let Ok(Some((signal, sender))) = self.signals.next() {
-            let by = sender.map_or_else(|| "the kernel".to_owned(), |pid| format!("process {pid}"));
-            let power = match signal {
-                Signal::CHLD => {
-                    self.reap();
-                    continue;
-                }
-                Signal::INT | Signal::TERM if self.role == Role::Machine => Power::Reboot,
-                Signal::USR1 | Signal::RTMIN_3 => Power::Halt,
-                Signal::INT | Signal::TERM | Signal::USR2 | Signal::PWR => Power::PowerOff,
-                _ => continue,
-            };
-            self.go_down(power, &format!("signal {signal} from {by}"));
+            if signal == Signal::CHLD {
+                self.reap();
+                continue;
+            }
+            // What nobody sends to have a container stopped is the command's, as if there were no init between.
+            let stops = matches!(signal, Signal::TERM | Signal::PWR | Signal::RTMIN_3);
+            if !stops && self.forward(signal) {
+                continue;
+            }
+            if let Some(power) = self.meaning(signal) {
+                let by = sender.map_or_else(|| "the kernel".to_owned(), |pid| format!("process {pid}"));
+                self.go_down(power, &format!("signal {signal} from {by}"));
+            }
+        }
+    }
+
+    /// What a signal asks for.
+    fn meaning(&self, signal: Signal) -> Option<Power> {
+        let machine = self.role == Role::Machine;
+        let command = self.main.as_ref().is_some_and(Main::is_command);
+        match signal {
+            // It is the command's, which does not run.
+            Signal::USR1 | Signal::USR2 | Signal::HUP if command => None,
+            Signal::INT | Signal::TERM if machine => Some(Power::Reboot),
+            Signal::USR1 | Signal::RTMIN_3 => Some(Power::Halt),
+            Signal::INT | Signal::TERM | Signal::USR2 | Signal::PWR => Some(Power::PowerOff),
+            Signal::QUIT if !machine => Some(Power::PowerOff),
+            // The terminal that it was started from is gone.
+            Signal::HUP if self.role == Role::Subreaper => Some(Power::PowerOff),
+            _ => None,
         }
     }
 
@@ -418,6 +470,7 @@ impl Init {
 
     /// Tells the clients and, if it matters, the console.
     pub(crate) fn announce(&mut self, index: Index, state: State, reason: &str) {
+        self.main_changed(index, state);
         let Some(node) = self.graph.nodes().get(index) else { return };
         let name = node.entry.name.clone();
         let level = match state {

@@ -13,7 +13,10 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
+use sys::spawn::Session;
 
+/// The first descriptor of a supervisor after the standard ones.
+const FIRST: i32 = 3;
 /// A supervisor that dies again within this time is started after it, not at once.
 const RESPAWN_DELAY: Duration = Duration::from_secs(1);
 
@@ -107,7 +110,8 @@ impl Init {
     pub(crate) fn new_service(&mut self, index: Index) -> Service {
         let mut service = Service::default();
         let Some(node) = self.graph.nodes().get(index) else { return service };
-        if node.entry.kind == Kind::Bundle || node.entry.problem.is_some() {
+        let logged = !self.options.logs_to_output && !self.is_command(index);
+        if node.entry.kind == Kind::Bundle || node.entry.problem.is_some() || !logged {
             return service;
         }
         match sys::pipe::pair() {
@@ -210,20 +214,39 @@ impl Init {
                 words.extend(["--wanted".to_owned(), self.begin(index).to_string()]);
             }
         }
-        let mut arguments = vec![OsStr::new("--run"), run, OsStr::new("--channel"), OsStr::new("3")];
-        let (output, error) = (std::io::stdout(), std::io::stderr());
+        let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
         let mut descriptors = match &service.log {
-            Some((_, writer)) => vec![(writer.as_fd(), 1), (writer.as_fd(), 2), (theirs.as_fd(), 3)],
-            None => vec![(output.as_fd(), 1), (error.as_fd(), 2), (theirs.as_fd(), 3)],
+            Some((_, writer)) => vec![(writer.as_fd(), 1), (writer.as_fd(), 2)],
+            None => vec![(output.as_fd(), 1), (error.as_fd(), 2)],
         };
+        // The numbers of the sockets are fixed: everything else comes after them.
+        let given = self.given(index);
+        let mut channel = FIRST;
+        if let Some(given) = given {
+            descriptors.push((input.as_fd(), 0));
+            for socket in given.sockets() {
+                descriptors.push((socket, channel));
+                channel += 1;
+            }
+        }
+        descriptors.push((theirs.as_fd(), channel));
+        let number = channel.to_string();
+        let mut arguments = vec![OsStr::new("--run"), run, OsStr::new("--channel"), OsStr::new(&number)];
         self.connect(index, &mut arguments, &mut descriptors);
-        for ((tag, descriptor), number) in service.kept.iter().zip(KEPT_FROM..) {
+        for ((tag, descriptor), number) in service.kept.iter().zip(KEPT_FROM + channel - FIRST..) {
             words.extend(["--kept".to_owned(), format!("{tag}={number}")]);
             descriptors.push((descriptor.as_fd(), number));
         }
         arguments.extend(words.iter().map(OsStr::new));
         arguments.push(OsStr::new(name));
-        let pid = self.spawn_program("supervise", &arguments, &descriptors)?;
+        let pid = match given {
+            None => self.spawn_program("supervise", &arguments, &descriptors)?,
+            // Of our session, since the terminal is that session's.
+            Some(given) => {
+                let environment = given.environment();
+                self.spawn_with("supervise", &arguments, &descriptors, environment, Session::Ours)?
+            }
+        };
         Ok(Supervisor { pid, channel: ours, waiting: VecDeque::new(), sent: 0, new: true })
     }
 
@@ -302,6 +325,7 @@ impl Init {
         report.reason.clone_into(&mut service.reason);
         self.graph.report(index, report.state, report.want, report.overdue);
         self.announce(index, report.state, report.reason);
+        self.dismiss(index);
     }
 
     /// A supervisor has died: it is started again, and takes over what it left behind.
@@ -356,6 +380,7 @@ impl Init {
     /// The main process of a service was ours to reap, since the supervisor that started it is gone. The
     /// supervisor that has adopted it, or will, is told.
     pub(crate) fn main_process_ended(&mut self, index: Index, pid: Pid, status: WaitStatus) {
+        self.main_reaped(index, status);
         let Some(service) = self.services.get_mut(index) else { return };
         service.main = None;
         self.deaths.note(pid, status);

@@ -18,6 +18,8 @@ impl Signal {
     pub const HUP: Signal = Signal(1);
     /// Interrupt; to PID 1 from the kernel, Ctrl-Alt-Del.
     pub const INT: Signal = Signal(2);
+    /// Quit, from a terminal.
+    pub const QUIT: Signal = Signal(3);
     /// Abort, with a core.
     pub const ABRT: Signal = Signal(6);
     /// Kill, which cannot be caught.
@@ -26,6 +28,8 @@ impl Signal {
     pub const USR1: Signal = Signal(10);
     /// User signal 2; to PID 1 from busybox, power off.
     pub const USR2: Signal = Signal(12);
+    /// Alarm.
+    pub const ALRM: Signal = Signal(14);
     /// Terminate; to PID 1 from busybox, reboot.
     pub const TERM: Signal = Signal(15);
     /// A child changed state.
@@ -34,6 +38,8 @@ impl Signal {
     pub const CONT: Signal = Signal(18);
     /// Stop where it is, which cannot be caught.
     pub const STOP: Signal = Signal(19);
+    /// The size of a terminal's window has changed.
+    pub const WINCH: Signal = Signal(28);
     /// Power failure.
     pub const PWR: Signal = Signal(30);
     /// `RTMIN+3`; to the first process of a container, by convention, stop.

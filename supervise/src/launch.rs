@@ -1,11 +1,12 @@
 //! Starting the service's programs: the main process, the finish script, the readiness command.
 
+use crate::inherit::{self, Inherited};
 use service::definition::{Definition, EnvironmentLayer};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use sys::record::Record;
@@ -24,6 +25,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) extra: &'a [(BorrowedFd<'a>, i32)],
     /// Whether it is the first process of a new PID namespace.
     pub(crate) new_pid_namespace: bool,
+    /// What it gets of what init was given, if it does.
+    pub(crate) inherited: Option<&'a Inherited>,
     /// Where it puts down its number before it begins, if it is to be found again.
     pub(crate) record: Option<Record<'a>>,
     /// Whether it is of no use to another supervisor, and is killed when this one is.
@@ -44,21 +47,27 @@ pub(crate) fn start(
         words.map(|word| CString::new(word).map_err(|_| "a NUL byte in an argument".to_owned())).collect()
     };
     let arguments = strings(&mut command.iter().cloned())?;
-    let pairs = strings(&mut environment.iter().map(|(key, value)| format!("{key}={value}")))?;
+    let mut pairs = strings(&mut environment.iter().map(|(key, value)| format!("{key}={value}")))?;
     let file = c_path(&program)?;
     let working_directory = c_path(directory)?;
     let (output, error) = (io::stdout(), io::stderr());
+    let input = io::stdin();
     let output = surroundings.output.unwrap_or(output.as_fd());
     let mut descriptors = vec![(surroundings.input, 0), (output, 1), (error.as_fd(), 2)];
     descriptors.extend(surroundings.extra);
+    if let Some(inherited) = surroundings.inherited {
+        pairs.extend(inherit::environment(&environment));
+        descriptors.push((input.as_fd(), 0));
+        descriptors.extend(inherited.descriptors());
+    }
     spawn(&Spawn {
         program: &file,
         arguments: &arguments,
         environment: &pairs,
         directory: Some(&working_directory),
         descriptors: &descriptors,
-        session: sys::spawn::Session::New,
-        own_number: None,
+        session: inherit::session(surroundings.inherited.is_some()),
+        own_number: surroundings.inherited.and_then(Inherited::owner),
         new_pid_namespace: surroundings.new_pid_namespace,
         record: surroundings.record,
         dies_with_us: surroundings.ours_alone,
@@ -84,7 +93,8 @@ fn c_path(path: &Path) -> Result<CString, String> {
 
 /// The environment: the path, then each layer over what was before it.
 pub(crate) fn environment(definition: &Definition) -> Result<BTreeMap<String, String>, String> {
-    let mut variables = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
+    let own = std::env::var("PATH").ok().filter(|_| definition.inherit);
+    let mut variables = BTreeMap::from([("PATH".to_owned(), own.unwrap_or_else(|| PATH.to_owned()))]);
     for layer in &definition.environment {
         match layer {
             EnvironmentLayer::Set { key, value } => {
@@ -144,16 +154,6 @@ pub(crate) fn find(name: &str, directory: &Path, path: &str) -> Result<PathBuf, 
 /// The reason of a system error in words, without its number.
 pub(crate) fn reason(error: &io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), |number| sys::errno_text(number).to_owned())
-}
-
-/// `/dev/null`, or, where there is none, a pipe at its end.
-pub(crate) fn open_null() -> io::Result<OwnedFd> {
-    File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .map(OwnedFd::from)
-        .or_else(|_| Ok(sys::pipe::pair()?.0))
 }
 
 /// The definition of a service, as it was compiled last.

@@ -8,6 +8,7 @@ mod adopt;
 mod arguments;
 mod audit;
 mod conditions;
+mod inherit;
 mod launch;
 mod lock;
 mod narrate;
@@ -46,6 +47,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
     sys::signals::restore_defaults();
     sys::fd::open_standard();
+    if options.channel.is_some() {
+        // Without init nobody wants the service any more. If init is a first process the kernel ends us with it.
+        let _ = sys::process::signal_when_parent_ends(service::Signal::TERM);
+    }
     match supervisor::Supervisor::new(&options).and_then(supervisor::Supervisor::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

@@ -33,6 +33,7 @@ impl Supervisor {
             output: self.pipeline.output.as_ref().map(AsFd::as_fd),
             extra: &[],
             new_pid_namespace: false,
+            inherited: None,
             record: None,
             ours_alone: false,
         }

@@ -2,6 +2,7 @@
 
 use crate::adopt::{Adopted, Found};
 use crate::arguments::Options;
+use crate::inherit::Inherited;
 use crate::launch::{self, Surroundings};
 use crate::pipeline::Pipeline;
 use crate::reexec::Replacement;
@@ -45,6 +46,8 @@ pub(crate) struct Supervisor {
     pub(crate) clients: Clients,
     pub(crate) null: OwnedFd,
     pub(crate) pipeline: Pipeline,
+    /// What the main process gets of what init was given.
+    inherited: Option<Inherited>,
     /// Where processes put down their numbers before they begin: the status comes after that.
     pub(crate) record: Option<OwnedFd>,
     pub(crate) record_path: PathBuf,
@@ -97,6 +100,7 @@ impl Supervisor {
             format!("unable to {what} {}: {}", path.display(), launch::reason(error))
         };
         let definition = launch::read_definition(&options.run, &options.name)?;
+        let given = definition.inherit.then(Inherited::take);
         let lock = crate::lock::take(&directory, options.lock)?;
         let plain = |error: std::io::Error| format!("unable to begin: {}", launch::reason(&error));
         let signals =
@@ -132,8 +136,9 @@ impl Supervisor {
             signals,
             channel,
             clients: Clients::new(listener, CLIENTS, CLIENTS_MAX),
-            null: launch::open_null().map_err(plain)?,
+            null: sys::fd::null().map_err(plain)?,
             pipeline: Pipeline::inherit(options).map_err(plain)?,
+            inherited: given,
             record: sys::record::open(&record_path, &boot).ok(),
             record_path,
             notification: None,
@@ -260,13 +265,15 @@ impl Supervisor {
         }
         let uptime = self.machine.started().map_or(std::time::Duration::ZERO, |started| now.since(started));
         let ours = self.machine.pid();
-        let expected = self.machine.state() == State::Stopping && self.machine.end_is_wanted();
+        // What became of a container's command is told by whoever runs the container.
+        let quiet = self.machine.state() == State::Stopping && self.machine.end_is_wanted()
+            || self.definition.inherit;
         let actions = self.machine.handle(now, event);
         if let Event::Died(pid, status) = event
             && ours == Some(pid)
         {
             self.close_notification();
-            if let Some(line) = narrate::death(&self.machine, status, uptime, now).filter(|_| !expected) {
+            if let Some(line) = narrate::death(&self.machine, status, uptime, now).filter(|_| !quiet) {
                 self.say(&line);
             }
         }
@@ -350,6 +357,7 @@ impl Supervisor {
             let surroundings = Surroundings {
                 extra: &extra,
                 new_pid_namespace: self.definition.new_pid_namespace,
+                inherited: self.inherited.as_ref(),
                 record: self.record_in(Slot::Main),
                 ..self.surroundings()
             };

@@ -136,6 +136,7 @@ const OPTIONS: &[(&str, Option<char>, bool)] = &[
     ("run", None, true),
     ("services", None, true),
     ("logs", None, true),
+    ("user", None, false),
     ("help", Some('h'), false),
     ("version", Some('V'), false),
     ("json", None, false),
@@ -269,12 +270,12 @@ fn option(name: &str) -> Result<(&'static str, Option<char>, bool), Failure> {
 }
 
 fn places(given: &Given) -> Places {
-    let run = given.path("run").or_else(|| std::env::var_os("MAINSTAY_RUN").map(PathBuf::from));
-    Places {
-        run: run.unwrap_or_else(|| service::RUN_DIRECTORY.into()),
-        services: given.path("services").unwrap_or_else(|| service::SERVICES_DIRECTORY.into()),
-        logs: given.path("logs").unwrap_or_else(|| service::LOG_DIRECTORY.into()),
-    }
+    crate::places::find(crate::places::Named {
+        run: given.path("run"),
+        services: given.path("services"),
+        logs: given.path("logs"),
+        user: given.has("user"),
+    })
 }
 
 fn verb(given: &Given) -> Result<Verb, Failure> {
@@ -296,7 +297,7 @@ fn verb(given: &Given) -> Result<Verb, Failure> {
     if given.has("help") {
         return Ok(Verb::Help(Some(word.to_owned())));
     }
-    let common = ["run", "services", "logs"];
+    let common = ["run", "services", "logs", "user"];
     let foreign =
         given.options.iter().find(|(name, _)| !common.contains(name) && !known.options.contains(name));
     if let Some((name, _)) = foreign {

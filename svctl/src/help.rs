@@ -204,6 +204,13 @@ RUN/init/instances name instances as --instance does.
         options: &["plan", "json"],
         details: POWER,
     },
+    Help {
+        name: "kexec",
+        usage: "",
+        summary: "stop every service and start the kernel that was loaded for it",
+        options: &["plan", "json"],
+        details: KEXEC,
+    },
     Help { name: "help", usage: "[VERB]", summary: "explain a verb", options: &[], details: "" },
     Help { name: "version", usage: "", summary: "tell the version", options: &[], details: "" },
 ];
@@ -211,10 +218,13 @@ RUN/init/instances name instances as --instance does.
 const POWER: &str =
     "Asks init. If init does not answer within 5 seconds, PID 1 is sent the signal that means the same.";
 
+const KEXEC: &str = "Asks init, which refuses unless a kernel was loaded (kexec_file_load(2)).";
+
 const GLOBAL: &str = "Options for every verb:
-  --run DIR            the run directory (/run, or what MAINSTAY_RUN says)
-  --services DIR       the tree of service directories (/etc/services.d)
-  --logs DIR           the directory of logs (/var/log)
+  --run DIR            the run directory (what MAINSTAY_RUN says, else that of the init that is there)
+  --user               the run directory of your own init (init --user)
+  --services DIR       the tree of service directories (that of the init, or /etc/services.d)
+  --logs DIR           the directory of logs (that of the init, or /var/log)
   -h, --help           this, or a verb's own page
   -V, --version        the version
 ";

@@ -9,6 +9,7 @@ pub mod exit;
 pub mod help;
 pub mod logs;
 pub mod output;
+pub mod places;
 pub mod plan;
 pub mod power;
 pub mod probe;

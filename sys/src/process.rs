@@ -262,6 +262,16 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
+/// Has the kernel send us `signal` when our parent ends, however that ends (prctl(2), `PR_SET_PDEATHSIG`). A
+/// parent that executes another program stays one.
+///
+/// # Errors
+/// `EINVAL` for a signal that the library does not know.
+pub fn signal_when_parent_ends(signal: Signal) -> io::Result<()> {
+    let signal = nix::sys::signal::Signal::try_from(signal.number())?;
+    Ok(nix::sys::prctl::set_pdeathsig(signal)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
