@@ -60,8 +60,10 @@ impl Supervisor {
             self.take_over(old);
         }
         let written = old.as_ref().map_or(Tick(0), |old| old.since.max(old.started.unwrap_or(Tick(0))));
-        self.found_main = self.unpublished(Slot::Main, written);
-        self.found_after = self.unpublished(Slot::After, written);
+        // A process that the status names has been told of, whenever it was started.
+        let told = self.machine.awaited();
+        self.found_main = self.unpublished(Slot::Main, written).filter(|found| Some(found.pid) != told);
+        self.found_after = self.unpublished(Slot::After, written).filter(|found| Some(found.pid) != told);
         // Of what is down the first thing told is what became of the first command: that it is down is no news, and
         // init would take it for a stop.
         self.dirty |= self.known && (self.machine.state() != State::Down);
@@ -158,6 +160,8 @@ impl Supervisor {
         self.pid_start = look.map_or(0, |look| look.start);
         self.pid_inode = found.descriptor.as_ref().and_then(sys::process::inode);
         self.last_pid = Some(found.pid);
+        // What ran before it is not what runs after it.
+        self.found_after.take_if(|after| after.started < found.started);
         self.say(&format!("notice: adopted process {}, started just before", found.pid));
         self.watch(found.pid, found.descriptor);
         self.read_kept();

@@ -1,0 +1,269 @@
+//! What init does for supervisors that are killed, and for services that have none for a while.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use tests::{Fixture, Machine, Signal, State, Status, WaitStatus, Want, eventually, process};
+
+/// Kills the supervisor of a service.
+fn kill_supervisor(machine: &Machine, name: &str) -> Status {
+    let before = machine.status(name);
+    machine.send(before.supervisor.unwrap(), Signal::KILL);
+    before
+}
+
+/// The same, and waits until there is another.
+fn replace(machine: &Machine, name: &str) -> Status {
+    let before = kill_supervisor(machine, name);
+    machine.wait_for(name, "has another supervisor", |status| status.supervisor != before.supervisor)
+}
+
+#[test]
+fn what_is_written_to_the_readiness_descriptor_while_there_is_no_supervisor_counts() {
+    let script = "trap '' TERM\nwhile [ ! -e @T/go ]; do sleep 0.01; done\n\
+                  echo >&3 && echo written >> @T/trace\nexec sleep 1000";
+    let machine = Fixture::new().service("a", "[ready]\nfd = 3").run(script).machine().start();
+    let before = machine.until("a", State::Starting);
+    // It is young, so that the next one comes after a pause, in which nobody listens.
+    kill_supervisor(&machine, "a");
+    machine.wait_for_console("a: its supervisor ended");
+    machine.fixture.write("go", "");
+    let after = machine.until("a", State::Up);
+    assert_eq!((after.pid, after.restarts), (before.pid, 0));
+    assert_eq!(machine.fixture.trace(), ["written"]);
+}
+
+#[test]
+fn a_finish_script_is_waited_for_and_its_exit_125_counts() {
+    let finish = "echo finishes $1 >> @T/trace\nwhile [ ! -e @T/go ]; do sleep 0.01; done\nexit 125";
+    let machine = Fixture::new().service("a", "").run("exit 3").finish(finish).machine().start();
+    machine.until("a", State::Finishing);
+    let after = replace(&machine, "a");
+    assert_eq!((after.state, after.pid), (State::Finishing, None));
+    machine.fixture.write("go", "");
+    let status = machine.until("a", State::Failed);
+    assert_eq!((status.last_exit, status.restarts), (Some(WaitStatus::Exited(3)), 0));
+    assert_eq!(machine.fixture.trace(), ["finishes 3"], "once");
+}
+
+#[test]
+fn a_finish_script_that_ends_while_nobody_waits_for_it_counts_too() {
+    let finish = "while [ ! -e @T/go ]; do sleep 0.01; done\nexit 125";
+    let machine = Fixture::new().service("a", "").run("exit 3").finish(finish).machine().start();
+    machine.until("a", State::Finishing);
+    kill_supervisor(&machine, "a");
+    machine.wait_for_console("a: its supervisor ended");
+    machine.fixture.write("go", "");
+    machine.until("a", State::Failed);
+}
+
+#[test]
+fn a_stop_goes_on_after_kill_was_sent_and_before() {
+    let script = "trap '' TERM\necho >&3\nexec 3>&-\nwhile [ ! -e @T/go ]; do sleep 0.01; done";
+    let toml = "[ready]\nfd = 3\n[stop]\ntimeout = \"1h\"";
+    let machine = Fixture::new().service("a", toml).run(script).boot();
+    let pid = machine.status("a").pid;
+    machine.tell("stop a");
+    let before = machine.until("a", State::Stopping);
+    let after = replace(&machine, "a");
+    assert_eq!((after.state, after.pid, after.saved), (State::Stopping, pid, before.saved));
+    machine.fixture.write("go", "");
+    let status = machine.until("a", State::Down);
+    assert_eq!((status.want, status.last_exit), (Want::Down, Some(WaitStatus::Exited(0))));
+}
+
+#[test]
+fn what_waits_for_its_next_start_is_not_woken_by_a_new_supervisor_but_by_people() {
+    let toml = "command = [\"false\"]\n[restart]\ndelay = \"1h\"\nmax-delay = \"1h\"";
+    let machine = Fixture::new().service("a", toml).machine().start();
+    let before = machine.until("a", State::Backoff);
+    let after = replace(&machine, "a");
+    assert_eq!((after.state, after.next_start), (State::Backoff, before.next_start));
+    assert_eq!((after.restarts, after.last_exit), (before.restarts, before.last_exit));
+    machine.tell("start a");
+    machine.wait_for("a", "was started again", |status| status.restarts > before.restarts);
+}
+
+#[test]
+fn what_was_given_up_stays_so_and_can_be_started() {
+    let toml = "[restart]\nwhen = \"never\"";
+    let script = "[ -e @T/good ] || exit 1\nexec sleep 1000";
+    let machine = Fixture::new().service("a", toml).run(script).machine().start();
+    let before = machine.until("a", State::Failed);
+    let after = replace(&machine, "a");
+    assert_eq!((after.state, after.last_exit), (State::Failed, before.last_exit));
+    machine.fixture.write("good", "");
+    machine.tell("start a");
+    machine.until("a", State::Up);
+}
+
+#[test]
+fn restarts_that_were_asked_for_survive_the_supervisor_that_was_asked() {
+    let machine = Fixture::new().tracing("a", "").boot();
+    for _ in 0..3 {
+        let before = machine.status("a");
+        let supervisor = machine.outside(before.supervisor.unwrap());
+        process::send(supervisor, Signal::parse("STOP").unwrap());
+        machine.tell("restart a");
+        process::send(supervisor, Signal::KILL);
+        let after = machine.wait_for("a", "was restarted", |status| {
+            status.state == State::Up && status.pid.is_some_and(|pid| before.pid != Some(pid))
+        });
+        assert_eq!(after.restarts, before.restarts + 1);
+    }
+}
+
+#[test]
+fn a_process_with_the_same_number_is_a_stranger() {
+    let script = "echo >&3\nexec 3>&-\nexec sleep 1000";
+    // Has the next process get the number that the file names.
+    let forger = "pid=$(cat @T/number)\nwhile :; do\necho $((pid - 1)) > /proc/sys/kernel/ns_last_pid || exit 1\n\
+                  sleep 1000 &\n[ $! -ne $pid ] || break\nkill $!\ndone\necho forged >> @T/trace\nwait";
+    let machine = Fixture::new()
+        .service("a", "[ready]\nfd = 3")
+        .run(script)
+        .service("forger", "autostart = false")
+        .run(forger)
+        .boot();
+    let before = machine.status("a");
+    let pid = before.pid.unwrap();
+    machine.fixture.write("number", &pid.to_string());
+    // Its supervisor waits while it dies, and its number is given away.
+    kill_supervisor(&machine, "a");
+    machine.wait_for_console("a: its supervisor ended");
+    machine.send(pid, Signal::KILL);
+    eventually("it is gone", || machine.try_outside(pid).is_none());
+    machine.tell("start forger");
+    eventually("another has its number", || machine.fixture.trace() == ["forged"]);
+    let stranger = machine.outside(pid);
+    let after = machine.wait_for("a", "runs again", |status| {
+        status.state == State::Up && status.pid.is_some_and(|other| other != pid)
+    });
+    assert_eq!(after.last_exit, Some(WaitStatus::Signalled { signal: Signal::KILL, core: false }));
+    machine.tell("stop a");
+    machine.until("a", State::Down);
+    assert!(process::lives(stranger));
+}
+
+#[test]
+fn every_run_ends_once_with_its_own_status_whenever_supervisors_are_killed() {
+    let toml = "[restart]\ndelay = \"1ms\"\nmax-delay = \"1ms\"";
+    let mut fixture = Fixture::new();
+    let names: Vec<String> = (0..12).map(|number| format!("s{number}")).collect();
+    for name in &names {
+        let script = format!(
+            "exec 9> @T/lock-{name}\nflock -n 9 || {{ echo doubled >> @T/trace; exit 99; }}\n\
+             echo run {name} $$ >> @T/trace\nsleep 0.0$(($$ % 10)) 9>&-\nexit $(($$ % 97))"
+        );
+        fixture = fixture.service(name, toml).run(&script).finish("echo end $3 $4 $1 >> @T/trace");
+    }
+    let machine = fixture.machine().start();
+    for round in 0..12_u64 {
+        for name in &names {
+            eventually("its supervisor is killed", || {
+                let Some(status) = machine.try_status(name) else { return false };
+                let outer = status.supervisor.and_then(|pid| machine.try_outside(pid));
+                outer.is_some_and(|pid| sys::process::signal(pid, Signal::KILL).is_ok())
+            });
+            std::thread::sleep(std::time::Duration::from_micros(round * 131 % 700));
+        }
+    }
+    for name in &names {
+        machine.tell(&format!("stop {name}"));
+        machine.until(name, State::Down);
+    }
+    let trace = machine.fixture.trace();
+    let mut ends: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for line in &trace {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["run", name, pid] => {
+                ends.entry(((*name).to_owned(), (*pid).to_owned())).or_default();
+            }
+            ["end", name, pid, code] => {
+                ends.entry(((*name).to_owned(), (*pid).to_owned())).or_default().push((*code).to_owned());
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    for name in &names {
+        let status = machine.status(name);
+        // A last run that was stopped before it said a word is known by its end.
+        let runs = ends.keys().filter(|(other, _)| other == name).count();
+        assert_eq!(usize::try_from(status.restarts).unwrap() + 1, runs, "{name}");
+    }
+    let mut stopped = 0;
+    for ((name, pid), codes) in &ends {
+        let number: u32 = pid.parse().unwrap();
+        let stop = codes.as_slice() == ["256"];
+        stopped += u32::from(stop);
+        assert!(
+            stop || codes.as_slice() == [(number % 97).to_string()],
+            "{name} {pid}: {codes:?}\n{}",
+            machine.log(name).join("\n")
+        );
+    }
+    assert!(stopped <= u32::try_from(names.len()).unwrap(), "only the last runs were stopped: {stopped}");
+}
+
+#[test]
+fn another_supervisor_of_a_service_is_no_reason_to_go_on_about_it() {
+    let boot = Fixture::new().service("a", "command = [\"sleep\", \"1000\"]").machine();
+    boot.fixture().compile();
+    // Somebody else has the lock from the beginning.
+    let lock = boot.fixture().path("run/service/a/lock");
+    let held = sys::fs::lock(&lock).unwrap();
+    let machine = boot.start();
+    machine.wait_for_console("a: its supervisor ended with exit 111 (starting it again)");
+    // Twice more in vain: its pause is one second.
+    let began = machine.log("a").len();
+    eventually("it was tried again", || machine.log("a").len() >= began.max(1) + 2);
+    assert_eq!(machine.console().matches("its supervisor ended with exit 111").count(), 1);
+    drop(held);
+    machine.until("a", State::Up);
+}
+
+#[test]
+fn a_program_that_cannot_go_on_is_refused_and_one_that_can_takes_over_in_place() {
+    let machine = Fixture::new()
+        .service("a", "command = [\"sleep\", \"1000\"]")
+        .machine()
+        .only_programs(&["supervise", "svctl", "svlog"])
+        .start();
+    let before = machine.until("a", State::Up);
+    let link = machine.fixture.path("programs/supervise");
+    let ask = || tests::Observer::connect(&machine.fixture.path("run/service/a/control")).ask("reexec");
+    let good = std::fs::read_link(&link).unwrap();
+    std::fs::remove_file(&link).unwrap();
+    std::fs::write(&link, "#!/bin/sh\nexit 1\n").unwrap();
+    std::fs::set_permissions(&link, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(ask().starts_with("error the program on disk cannot go on"));
+    let same = |status: &Status| (status.pid, status.supervisor, status.restarts, status.started);
+    assert_eq!(same(&machine.status("a")), same(&before));
+    // A copy is another program, at the same path.
+    std::fs::copy(good, &link).unwrap();
+    assert_eq!(ask(), "ok");
+    let supervisor = machine.outside(before.supervisor.unwrap());
+    let executes = || std::fs::read_link(format!("/proc/{supervisor}/exe")).unwrap();
+    eventually("the new one runs", || executes() == link);
+    assert_eq!(same(&machine.status("a")), same(&before));
+    // Init still speaks with it.
+    machine.tell("stop a");
+    machine.until("a", State::Down);
+    machine.tell("start a");
+    machine.until("a", State::Up);
+    assert_eq!(machine.status("a").supervisor, before.supervisor);
+}
+
+#[test]
+fn a_oneshot_that_is_killed_with_its_supervisor_is_run_once() {
+    let script = "echo runs >> @T/trace\nwhile [ ! -e @T/go ]; do sleep 0.01; done";
+    let machine = Fixture::new().service("a", "type = \"oneshot\"").run(script).machine().start();
+    let pid = machine.wait_for("a", "runs", |status| status.pid.is_some()).pid;
+    let after = replace(&machine, "a");
+    assert_eq!((after.state, after.pid), (State::Starting, pid));
+    machine.fixture.write("go", "");
+    machine.until("a", State::Done);
+    assert_eq!(machine.fixture.trace(), ["runs"]);
+}
