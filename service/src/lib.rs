@@ -11,6 +11,7 @@ pub mod exit;
 pub mod graph;
 pub mod list;
 pub mod machine;
+pub mod notify;
 pub mod places;
 pub mod plan;
 pub mod settings;

@@ -78,6 +78,7 @@ impl Supervisor {
         if self.machine.reason() == service::machine::Reason::SpawnFailed {
             self.problem.clone_from(&old.reason);
         }
+        self.recall_text(&old.text);
         let Some(pid) = self.machine.awaited() else { return };
         let main = self.machine.pid() == Some(pid);
         let identity = if main {
@@ -233,6 +234,7 @@ impl Supervisor {
             self.release_adopted();
             // What it said before its end comes before that.
             self.read_notification();
+            self.read_messages();
             self.queue.push_back(Event::Died(pid, status));
         }
     }

@@ -23,6 +23,10 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) output: Option<BorrowedFd<'a>>,
     /// Descriptors it gets besides the standard ones, or in the place of one of them.
     pub(crate) extra: &'a [(BorrowedFd<'a>, i32)],
+    /// Variables over those of the definition.
+    pub(crate) variables: &'a [(&'static str, String)],
+    /// A variable that is to hold its own number, with its `=`.
+    pub(crate) own_number: Option<&'a CStr>,
     /// Whether it is the first process of a new PID namespace.
     pub(crate) new_pid_namespace: bool,
     /// What it gets of what init was given, if it does.
@@ -39,7 +43,8 @@ pub(crate) fn start(
     command: &[String],
     surroundings: &Surroundings<'_>,
 ) -> Result<Child, String> {
-    let environment = environment(definition)?;
+    let mut environment = environment(definition)?;
+    environment.extend(surroundings.variables.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     let name = command.first().ok_or("there is no command")?;
     let directory = Path::new(&definition.working_directory);
     let program = find(name, directory, environment.get("PATH").map_or(PATH, String::as_str))?;
@@ -67,7 +72,7 @@ pub(crate) fn start(
         directory: Some(&working_directory),
         descriptors: &descriptors,
         session: inherit::session(surroundings.inherited.is_some()),
-        own_number: surroundings.inherited.and_then(Inherited::owner),
+        own_number: surroundings.inherited.and_then(Inherited::owner).or(surroundings.own_number),
         new_pid_namespace: surroundings.new_pid_namespace,
         record: surroundings.record,
         dies_with_us: surroundings.ours_alone,

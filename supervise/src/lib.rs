@@ -12,6 +12,7 @@ mod inherit;
 mod launch;
 mod lock;
 mod narrate;
+mod notify;
 mod pipeline;
 mod publish;
 mod reap;

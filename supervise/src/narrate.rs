@@ -50,6 +50,26 @@ pub(crate) fn spawn_failure(machine: &Machine, problem: &str, now: Tick) -> Stri
     format!("warning: {problem} ({})", next(machine, now))
 }
 
+/// The line for what is wrong with a service that runs, when that is new.
+pub(crate) fn trouble(machine: &Machine, before: Reason) -> Option<String> {
+    let reason = machine.reason();
+    let next = match reason {
+        Reason::TimedOut | Reason::Unhealthy | Reason::Watchdog if machine.state() == State::Stopping => {
+            "stopping it"
+        }
+        Reason::Unhealthy | Reason::Overdue | Reason::ReloadOverdue | Reason::ReloadFailed => "leaving it so",
+        Reason::TimedOut
+        | Reason::Watchdog
+        | Reason::None
+        | Reason::SpawnFailed
+        | Reason::Died
+        | Reason::GaveUp
+        | Reason::Permanent
+        | Reason::DownFailed => return None,
+    };
+    (reason != before).then(|| format!("warning: {} ({next})", self::reason(machine, "")))
+}
+
 /// The reason in the status file. `problem` is that of the last failed start.
 pub(crate) fn reason(machine: &Machine, problem: &str) -> String {
     let last = || machine.last_exit().map(|(status, _)| format!("ended with {status}")).unwrap_or_default();

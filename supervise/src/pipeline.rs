@@ -32,6 +32,8 @@ impl Supervisor {
             input: self.pipeline.input.as_ref().unwrap_or(&self.null).as_fd(),
             output: self.pipeline.output.as_ref().map(AsFd::as_fd),
             extra: &[],
+            variables: &[],
+            own_number: None,
             new_pid_namespace: false,
             inherited: None,
             record: None,

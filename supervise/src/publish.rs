@@ -55,6 +55,7 @@ impl Supervisor {
             paused: machine.paused(),
             reloading: machine.reloading(),
             unhealthy: machine.unhealthy(),
+            text: self.text(),
             reason: self.reason(),
             ..Status::new(&self.definition.name, self.definition.kind)
         }

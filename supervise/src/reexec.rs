@@ -2,7 +2,7 @@
 //! what both programs have to know is in the status file and in the descriptors that are passed on.
 
 use crate::launch;
-use crate::store::READY;
+use crate::store::{MESSAGES, READY};
 use crate::supervisor::Supervisor;
 use service::machine::STATE_VERSION;
 use service::{Pid, Tick, WaitStatus};
@@ -128,6 +128,7 @@ impl Supervisor {
     fn execute(&self) -> String {
         let kept = self.kept.iter().map(|(tag, descriptor)| (tag.as_str(), descriptor));
         let kept = kept.chain(self.notification.iter().map(|reader| (READY, reader)));
+        let kept = kept.chain(self.notify.iter().map(|notify| (MESSAGES, notify.socket())));
         let passed: Vec<(&str, String, BorrowedFd<'_>)> = [
             self.channel.as_ref().map(|channel| ("--channel", channel.as_fd())),
             self.clients.listener().map(|listener| ("--listener", listener)),

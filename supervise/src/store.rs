@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// The end of the readiness pipe that is read.
 pub(crate) const READY: &str = "ready";
+/// The socket that takes the service's messages.
+pub(crate) const MESSAGES: &str = "messages";
 
 impl Supervisor {
     /// Has init hold a descriptor as well. To be done before anybody has the other end, so that there is no moment

@@ -4,6 +4,7 @@ use crate::adopt::{Adopted, Found};
 use crate::arguments::Options;
 use crate::inherit::Inherited;
 use crate::launch::{self, Surroundings};
+use crate::notify::Notify;
 use crate::pipeline::Pipeline;
 use crate::reexec::Replacement;
 use crate::store::READY;
@@ -27,6 +28,7 @@ pub(crate) const CHANNEL: u64 = 1;
 const LISTENER: u64 = 2;
 const NOTIFICATION: u64 = 3;
 pub(crate) const ADOPTED: u64 = 4;
+pub(crate) const NOTIFY: u64 = 5;
 const CLIENTS: u64 = 16;
 
 /// As many clients as one supervisor serves at a time.
@@ -54,6 +56,7 @@ pub(crate) struct Supervisor {
     /// The end that a service writes its readiness to.
     pub(crate) notification: Option<OwnedFd>,
     pub(crate) tasks: Tasks,
+    pub(crate) notify: Option<Notify>,
     pub(crate) adopted: Option<Adopted>,
     pub(crate) found_main: Option<Found>,
     pub(crate) found_after: Option<Found>,
@@ -143,6 +146,7 @@ impl Supervisor {
             record_path,
             notification: None,
             tasks: Tasks::default(),
+            notify: None,
             adopted: None,
             found_main: None,
             found_after: None,
@@ -169,6 +173,7 @@ impl Supervisor {
             exiting: false,
             lock,
         };
+        supervisor.open_notify();
         supervisor.adopt(options.resume);
         let wanted = options.wanted.as_deref().and_then(Command::parse);
         if let Some(command) = wanted.filter(|_| !supervisor.known) {
@@ -244,6 +249,7 @@ impl Supervisor {
         match ready.token {
             // What comes before a death is seen before it: a service that says ready and dies was ready.
             NOTIFICATION => self.read_notification(),
+            NOTIFY => self.read_messages(),
             SIGNALS => self.read_signals(),
             CHANNEL => self.read_channel(ready.writable),
             LISTENER => self.clients.accept(&self.poller),
@@ -268,7 +274,11 @@ impl Supervisor {
         // What became of a container's command is told by whoever runs the container.
         let quiet = self.machine.state() == State::Stopping && self.machine.end_is_wanted()
             || self.definition.inherit;
+        let reason = self.machine.reason();
         let actions = self.machine.handle(now, event);
+        if let Some(line) = narrate::trouble(&self.machine, reason) {
+            self.say(&line);
+        }
         if let Event::Died(pid, status) = event
             && ours == Some(pid)
         {
@@ -354,8 +364,11 @@ impl Supervisor {
             let lock = lock.as_ref().map(|(lock, number)| (lock.as_fd(), *number));
             let ready = writer.as_ref().map(|writer| (writer.as_fd(), number));
             let extra: Vec<_> = lock.into_iter().chain(ready).collect();
+            let variables = self.notify_variables();
             let surroundings = Surroundings {
                 extra: &extra,
+                variables: &variables,
+                own_number: self.definition.watchdog.is_some().then_some(c"WATCHDOG_PID="),
                 new_pid_namespace: self.definition.new_pid_namespace,
                 inherited: self.inherited.as_ref(),
                 record: self.record_in(Slot::Main),
@@ -369,6 +382,7 @@ impl Supervisor {
                 self.pid_inode = sys::process::inode(&child.descriptor);
                 self.last_pid = Some(child.pid);
                 self.watch_notification(reader);
+                self.forget_text();
                 Event::Spawned(child.pid)
             }
             Err(problem) => {
@@ -462,6 +476,7 @@ impl Supervisor {
         }
         // A pipe may hold a readiness that came before the death which is about to be reaped.
         self.read_notification();
+        self.read_messages();
         self.deaths = true;
     }
 

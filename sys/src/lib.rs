@@ -7,6 +7,7 @@ pub mod child;
 pub mod clients;
 pub mod clock;
 pub mod connection;
+pub mod datagram;
 pub mod fd;
 pub mod fs;
 pub mod net;

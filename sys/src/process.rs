@@ -248,6 +248,20 @@ pub fn own_program() -> Option<CString> {
     path.to_bytes().starts_with(b"/").then(|| path.to_owned())
 }
 
+/// The session that a process is in, as the number of the process that leads it, or did. None if it is gone.
+#[must_use]
+pub fn session(pid: Pid) -> Option<Pid> {
+    let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid.number()))).ok()?;
+    Pid::new(session.as_raw())
+}
+
+/// The user that a process is of: the owner of its directory in `/proc` (proc(5)). None if it is gone.
+#[must_use]
+pub fn user(pid: Pid) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    Some(std::fs::metadata(format!("/proc/{pid}")).ok()?.uid())
+}
+
 /// Our own process id.
 #[must_use]
 pub fn own() -> i32 {
