@@ -82,7 +82,7 @@ system: image
 # Seconds; SOAK_SEED= repeats what was done.
 SOAK ?= 120
 soak: build
-	@SOAK=$(SOAK) $(CARGO) test --quiet -p tests --test soak -- --nocapture --include-ignored
+	@SOAK=$(SOAK) $(CARGO) test --quiet -p tests --test soak -- --nocapture
 
 bench: build
 	@$(CARGO) run --quiet --release -p bench

@@ -12,17 +12,18 @@ fn counts(machine: &Machine, name: &str) -> Vec<u64> {
     chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect()
 }
 
-/// The suite must have counted as many runs as there were; of those that were killed in their first moments the
-/// service itself has counted none.
+/// The suite must have counted as many runs as there were; of those that were ended in their first moments the
+/// service itself may have counted none.
 #[track_caller]
 pub(crate) fn check_runs(chaos: &Chaos) {
     let mut wrong = Vec::new();
     for spec in chaos.model.specs.iter().filter(|spec| !spec.oneshot) {
         let own = u64::try_from(counts(&chaos.machine, &spec.name).len()).unwrap();
         let restarts = u64::from(chaos.machine.status(&spec.name).restarts);
-        let killed = chaos.killed.get(&spec.name).copied().unwrap_or(0);
-        if restarts + 1 < own || restarts + 1 > own + killed {
-            wrong.push(format!("{}: {restarts} restarts, {own} runs, {killed} kills", spec.name));
+        let ended = chaos.ended.get(&spec.name).copied().unwrap_or(0);
+        if restarts + 1 < own || restarts + 1 > own + ended {
+            let evidence = chaos.evidence(&spec.name);
+            wrong.push(format!("{}: {restarts} restarts, {own} runs, {ended} ended\n{evidence}", spec.name));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -54,8 +54,8 @@ pub(crate) struct Chaos {
     pub(crate) machine: Machine,
     pub(crate) model: Model,
     pub(crate) logger_deaths: u64,
-    /// How often the process of each service was killed by us.
-    pub(crate) killed: BTreeMap<String, u64>,
+    /// How often the process of each service was ended by us, one way or another.
+    pub(crate) ended: BTreeMap<String, u64>,
     done: BTreeMap<Deed, u64>,
     /// What was done last, for whoever has to find out why something went wrong.
     history: Vec<String>,
@@ -63,8 +63,8 @@ pub(crate) struct Chaos {
 
 impl Chaos {
     pub(crate) fn new(machine: Machine, model: Model) -> Chaos {
-        let (killed, done) = (BTreeMap::new(), BTreeMap::new());
-        Chaos { machine, model, logger_deaths: 0, killed, done, history: Vec::new() }
+        let (ended, done) = (BTreeMap::new(), BTreeMap::new());
+        Chaos { machine, model, logger_deaths: 0, ended, done, history: Vec::new() }
     }
 
     pub(crate) fn summary(&self) -> String {
@@ -101,6 +101,11 @@ impl Chaos {
     /// Whether it was possible.
     #[track_caller]
     fn perform(&mut self, deed: Deed, name: &str) -> bool {
+        let ends =
+            [Deed::Stop, Deed::Restart, Deed::RestartBySupervisor, Deed::Kill, Deed::Terminate, Deed::Tool];
+        if ends.contains(&deed) {
+            self.note_end(name);
+        }
         match deed {
             Deed::Start => {
                 self.tell(&format!("start {name}"));
@@ -123,7 +128,6 @@ impl Chaos {
                     return false;
                 };
                 let signal = if deed == Deed::Kill { Signal::KILL } else { Signal::TERM };
-                *self.killed.entry(name.to_owned()).or_insert(0) += 1;
                 return self.send(pid, signal);
             }
             Deed::Reload => return self.try_tell(&format!("reload {name}")),
@@ -148,6 +152,13 @@ impl Chaos {
             }
         }
         true
+    }
+
+    /// What requires a service ends with it.
+    fn note_end(&mut self, name: &str) {
+        for name in self.model.with_dependents(name) {
+            *self.ended.entry(name).or_insert(0) += 1;
+        }
     }
 
     /// What init must take sooner or later, whatever has happened to it.
@@ -242,7 +253,7 @@ impl Chaos {
     }
 
     /// What runs under the name of a service, and what its log has besides its own lines.
-    fn evidence(&self, name: &str) -> String {
+    pub(crate) fn evidence(&self, name: &str) -> String {
         let mut lines = Vec::new();
         for pid in self.machine.processes() {
             let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -261,7 +272,7 @@ impl Chaos {
         lines.extend(locks.lines().filter(|line| line.contains(&format!(":{inode} "))).map(str::to_owned));
         let log = self.machine.log(name);
         let told: Vec<&String> = log.iter().filter(|line| !line.starts_with("L ")).collect();
-        let from = told.len().saturating_sub(20);
+        let from = told.len().saturating_sub(40);
         lines.extend(told[from..].iter().map(|line| format!("  | {line}")));
         lines.push(format!(
             "  record {:?}",

@@ -101,6 +101,18 @@ impl Model {
         }
     }
 
+    /// A service, and everything that requires it.
+    pub(crate) fn with_dependents(&self, name: &str) -> Vec<String> {
+        let mut found = vec![name.to_owned()];
+        let mut next = 0;
+        while let Some(name) = found.get(next).cloned() {
+            next += 1;
+            let new = self.specs.iter().filter(|spec| spec.requires.contains(&name));
+            found.extend(new.map(|spec| spec.name.clone()));
+        }
+        found
+    }
+
     pub(crate) fn stop(&mut self, name: &str) {
         self.wanted.remove(name);
     }
