@@ -10,7 +10,7 @@ impl Supervisor {
         self.reap_last();
         let Some((pid, status)) = sys::process::peek() else { return false };
         self.unreaped = Some(pid);
-        if self.replacement_answered(pid, status) {
+        if self.replacement_answered(pid, status) || self.control_ended(pid, status) {
             return true;
         }
         if let Some(task) = self.tasks.ended(pid) {

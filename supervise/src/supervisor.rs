@@ -2,6 +2,7 @@
 
 use crate::adopt::{Adopted, Found};
 use crate::arguments::Options;
+use crate::control_scripts::Control;
 use crate::inherit::Inherited;
 use crate::launch::{self, Surroundings};
 use crate::notify::Notify;
@@ -9,7 +10,7 @@ use crate::pipeline::Pipeline;
 use crate::reexec::Replacement;
 use crate::store::READY;
 use crate::tasks::Tasks;
-use crate::{conditions, narrate};
+use crate::{conditions, narrate, scripts};
 use service::definition::ReadyMethod;
 use service::machine::{Action, Event, Machine};
 use service::status::{State, Want};
@@ -57,6 +58,7 @@ pub(crate) struct Supervisor {
     pub(crate) notification: Option<OwnedFd>,
     pub(crate) tasks: Tasks,
     pub(crate) notify: Option<Notify>,
+    pub(crate) control: Option<Control>,
     pub(crate) adopted: Option<Adopted>,
     pub(crate) found_main: Option<Found>,
     pub(crate) found_after: Option<Found>,
@@ -147,6 +149,7 @@ impl Supervisor {
             notification: None,
             tasks: Tasks::default(),
             notify: None,
+            control: None,
             adopted: None,
             found_main: None,
             found_after: None,
@@ -201,7 +204,8 @@ impl Supervisor {
             }
             self.replace_if_due();
             let status_due = self.adopted.as_ref().and_then(|adopted| adopted.deadline);
-            let deadlines = [self.machine.deadline(), status_due, self.replacement_deadline()];
+            let deadlines =
+                [self.machine.deadline(), status_due, self.replacement_deadline(), self.control_deadline()];
             let deadline = deadlines.into_iter().flatten().min();
             let count = self
                 .poller
@@ -216,6 +220,7 @@ impl Supervisor {
             }
             self.give_up_waiting_for_status(now);
             self.hurry_replacement(now);
+            self.hurry_control(now);
         }
     }
 
@@ -326,9 +331,15 @@ impl Supervisor {
     }
 
     fn signal(&mut self, pid: Pid, signal: Signal, scope: service::definition::Scope) {
-        if signal == Signal::KILL {
+        if signal == Signal::KILL && self.machine.state() != State::Up {
             self.say(&format!("warning: process {pid} has not ended in time (killing it)"));
         }
+        if self.definition.controls.is_empty() || !self.controlled(pid, signal, scope) {
+            self.send(pid, signal, scope);
+        }
+    }
+
+    pub(crate) fn send(&mut self, pid: Pid, signal: Signal, scope: service::definition::Scope) {
         let sent = match scope {
             service::definition::Scope::Main => sys::process::signal(pid, signal),
             service::definition::Scope::Group | service::definition::Scope::Cgroup => {
@@ -374,7 +385,7 @@ impl Supervisor {
                 record: self.record_in(Slot::Main),
                 ..self.surroundings()
             };
-            launch::start(&self.definition, &self.definition.command, &surroundings)
+            launch::start(&self.definition, &scripts::main_command(&self.definition), &surroundings)
         });
         let event = match started {
             Ok(child) => {
@@ -404,14 +415,7 @@ impl Supervisor {
         }
         let mut definition = self.definition.clone();
         definition.working_directory.clone_from(&self.definition.directory);
-        let group = self.last_pid.map_or(0, Pid::number);
-        let command: Vec<String> = vec![
-            launch::FINISH.to_string_lossy().into_owned(),
-            status.finish_code().to_string(),
-            status.finish_signal().to_string(),
-            definition.name.clone(),
-            group.to_string(),
-        ];
+        let command = scripts::finish_command(&definition, status, self.last_pid.map_or(0, Pid::number));
         let surroundings = Surroundings { record: self.record_in(Slot::After), ..self.surroundings() };
         let child = launch::start(&definition, &command, &surroundings);
         self.note_after(child.as_ref().ok());

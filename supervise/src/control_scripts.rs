@@ -1,0 +1,119 @@
+//! runit's `control` scripts: before a signal is sent its script is run, and if that ends with success the signal
+//! is not sent (runsv(8)). The KILL at the end of a stop is sent whatever they say.
+
+use crate::launch::{self, Surroundings};
+use crate::supervisor::Supervisor;
+use service::definition::Scope;
+use service::status::{State, Want};
+use service::{Pid, Signal, Tick, WaitStatus};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// How long a script may take; then the signal is sent.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A script that runs, and what waits for its end.
+#[derive(Debug)]
+pub(crate) struct Control {
+    script: Pid,
+    deadline: Tick,
+    signal: (Pid, Signal, Scope),
+    /// What is run after it, last first.
+    rest: Vec<String>,
+    /// One of them has done what the signal was for.
+    done: bool,
+}
+
+impl Supervisor {
+    /// Has the scripts for a signal run in its place; false if there are none.
+    pub(crate) fn controlled(&mut self, pid: Pid, signal: Signal, scope: Scope) -> bool {
+        let stopping = self.machine.state() == State::Stopping;
+        if self.machine.pid() != Some(pid) || (stopping && signal == Signal::KILL) {
+            self.end_control();
+            return false;
+        }
+        if self.control.is_some() {
+            return false;
+        }
+        let mut rest = self.letters(signal, stopping && self.machine.want() == Want::Down);
+        rest.reverse();
+        self.next_script((pid, signal, scope), rest, false)
+    }
+
+    /// The scripts for a signal, in their order: for one that stops it, to stay down, there are two.
+    fn letters(&self, signal: Signal, down: bool) -> Vec<String> {
+        let stops = signal == self.definition.stop.signal;
+        let letter = match signal.number() {
+            1 => "h",
+            2 => "i",
+            3 => "q",
+            9 => "k",
+            10 => "1",
+            12 => "2",
+            14 => "a",
+            15 => "t",
+            18 => "c",
+            19 => "p",
+            _ if stops => "t",
+            _ => return Vec::new(),
+        };
+        let down = if down && stops { "d" } else { letter };
+        let mut letters = vec![letter, down];
+        letters.dedup();
+        letters.retain(|letter| self.definition.controls.iter().any(|known| known == letter));
+        letters.into_iter().map(str::to_owned).collect()
+    }
+
+    fn next_script(&mut self, signal: (Pid, Signal, Scope), mut rest: Vec<String>, done: bool) -> bool {
+        while let Some(letter) = rest.pop() {
+            let mut definition = self.definition.clone();
+            definition.working_directory.clone_from(&self.definition.directory);
+            let command = [format!("./control/{letter}")];
+            let surroundings = Surroundings {
+                input: self.null.as_fd(),
+                output: None,
+                ours_alone: true,
+                ..self.surroundings()
+            };
+            match launch::start(&definition, &command, &surroundings) {
+                Ok(child) => {
+                    let deadline = sys::clock::now().after(TIMEOUT);
+                    self.control = Some(Control { script: child.pid, deadline, signal, rest, done });
+                    return true;
+                }
+                Err(problem) => self.say(&format!("warning: control script: {problem} (going on without)")),
+            }
+        }
+        done
+    }
+
+    /// Whether the process that has ended was a script; then what it was run for goes on.
+    pub(crate) fn control_ended(&mut self, pid: Pid, status: WaitStatus) -> bool {
+        let Some(control) = self.control.take_if(|control| control.script == pid) else { return false };
+        let done = control.done || status.success();
+        let (main, signal, scope) = control.signal;
+        if !self.next_script(control.signal, control.rest, done) && self.machine.pid() == Some(main) {
+            self.send(main, signal, scope);
+        }
+        true
+    }
+
+    pub(crate) fn control_deadline(&self) -> Option<Tick> {
+        self.control.as_ref().map(|control| control.deadline)
+    }
+
+    /// Kills a script that takes too long: its end is that of one that failed.
+    pub(crate) fn hurry_control(&mut self, now: Tick) {
+        if let Some(control) = self.control.as_mut().filter(|control| control.deadline <= now) {
+            control.deadline = now.after(TIMEOUT);
+            let _ = sys::process::signal_group(control.script, Signal::KILL);
+        }
+    }
+
+    /// What it would have decided is decided.
+    fn end_control(&mut self) {
+        if let Some(control) = self.control.take() {
+            let _ = sys::process::signal_group(control.script, Signal::KILL);
+        }
+    }
+}
