@@ -23,7 +23,7 @@ run_options = $(if $(CMD),--cmd '$(subst ','\'',$(CMD))') $(if $(SSH_KEY),--ssh-
 	$(if $(PORTS),--ports '$(PORTS)') $(if $(kernel_arguments),--append '$(kernel_arguments)')
 image_options = $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(if $(MESOS),--mesos '$(MESOS)')
 
-.PHONY: help setup build image boot test lint unit system soak bench clean
+.PHONY: try help setup build image boot test lint unit system soak bench clean
 
 help:
 	@echo 'make setup   install what is missing to build, boot and test (packages, the musl target)'
@@ -31,6 +31,7 @@ help:
 	@echo 'make image   kernel, initramfs and manifest, in $(IMAGE)'
 	@echo "make boot    the image in QEMU, with its console here; with CMD='svctl status', runs that"
 	@echo '             over ssh, powers off, and ends with its exit status'
+	@echo 'make try     a small tree of services for yourself, here, without any privilege'
 	@echo 'make test    formatting, lints, and every test, up to whole machines in QEMU'
 	@echo 'make soak    fifty services under everything that may happen, for SOAK=120 seconds'
 	@echo 'make bench   restart and memory beside a bare loop'
@@ -59,6 +60,12 @@ image: build
 
 boot: image
 	@target/debug/qemu run --image $(IMAGE) $(run_options)
+
+# With whatever cargo there is: nothing has to be installed for this.
+try:
+	@echo 'build: the four programs, for this system'
+	@$(CARGO) build --quiet -p init -p supervise -p svctl -p svlog
+	@scripts/try $${CARGO_TARGET_DIR:-target}/debug
 
 test: lint unit system
 

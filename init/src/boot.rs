@@ -42,6 +42,8 @@ pub(crate) fn boot(messages: &mut Messages, mut options: Options) -> Options {
             let line = command_line::parse(&std::fs::read_to_string("/proc/cmdline").unwrap_or_default());
             messages.limit = line.log.unwrap_or(messages.limit);
             options.bundle = line.bundle.or(options.bundle);
+            options.watchdog = line.watchdog;
+            options.emergency = line.emergency;
             // Otherwise the kernel drops what comes quickly, as at boot.
             let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
             messages.use_kernel_log();

@@ -1,6 +1,7 @@
 //! What the kernel's command line says to init.
 
 use crate::message::Level;
+use std::time::Duration;
 
 /// The words that mean something to init.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -9,6 +10,10 @@ pub(crate) struct CommandLine {
     pub(crate) bundle: Option<String>,
     /// `mainstay.log=LEVEL`.
     pub(crate) log: Option<Level>,
+    /// `mainstay.watchdog=TIME`.
+    pub(crate) watchdog: Option<Duration>,
+    /// `mainstay.emergency`, or `mainstay.emergency=no`.
+    pub(crate) emergency: Option<bool>,
 }
 
 /// Reads a command line. Later words win; what is not understood belongs to others.
@@ -18,6 +23,9 @@ pub(crate) fn parse(line: &str) -> CommandLine {
         match word.split_once('=') {
             Some(("mainstay.bundle", name)) => found.bundle = Some(name.to_owned()),
             Some(("mainstay.log", level)) => found.log = Level::parse(level).or(found.log),
+            Some(("mainstay.watchdog", time)) => found.watchdog = duration(time).or(found.watchdog),
+            Some(("mainstay.emergency", answer)) => found.emergency = Some(answer != "no"),
+            None if word == "mainstay.emergency" => found.emergency = Some(true),
             None if ["rescue", "single", "S", "1"].contains(&word) => {
                 found.bundle = Some("rescue".to_owned());
             }
@@ -27,6 +35,16 @@ pub(crate) fn parse(line: &str) -> CommandLine {
     found
 }
 
+/// Whole seconds, or a number with `s` or `m`.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(number) => (number, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let seconds = number.parse::<u32>().ok().filter(|number| *number > 0)?;
+    Some(Duration::from_secs(u64::from(seconds) * unit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,8 +52,23 @@ mod tests {
     #[test]
     fn known_words_are_found_among_unknown_ones() {
         let found = parse("console=ttyS0 quiet mainstay.log=debug mainstay.bundle=small root=x\n");
-        assert_eq!(found, CommandLine { bundle: Some("small".to_owned()), log: Some(Level::Debug) });
+        let bundle = Some("small".to_owned());
+        assert_eq!(found, CommandLine { bundle, log: Some(Level::Debug), ..CommandLine::default() });
         assert_eq!(parse("ro single").bundle.as_deref(), Some("rescue"));
         assert_eq!(parse("mainstay.log=loud"), CommandLine::default());
+    }
+
+    #[test]
+    fn times_and_answers_are_taken_and_nonsense_is_not() {
+        for (word, seconds) in [("30", 30), ("30s", 30), ("2m", 120)] {
+            let found = parse(&format!("mainstay.watchdog={word}"));
+            assert_eq!(found.watchdog, Some(Duration::from_secs(seconds)), "{word}");
+        }
+        for word in ["", "0", "s", "-1", "1h", "99999999999"] {
+            assert_eq!(parse(&format!("mainstay.watchdog={word}")).watchdog, None, "{word}");
+        }
+        assert_eq!(parse("mainstay.emergency").emergency, Some(true));
+        assert_eq!(parse("mainstay.emergency=no").emergency, Some(false));
+        assert_eq!(parse("emergency").emergency, None);
     }
 }

@@ -74,7 +74,10 @@ impl Init {
             return Err(format!("no such service {name}"));
         }
         match command {
-            InitCommand::Power(power) => self.go_down(power, by),
+            InitCommand::Power(power) => {
+                self.may_go_down(power)?;
+                self.go_down(power, by);
+            }
             InitCommand::Start(_)
             | InitCommand::Once(_)
             | InitCommand::Restart(_)

@@ -10,6 +10,7 @@ mod boot;
 mod command_line;
 mod container;
 mod control;
+mod emergency;
 mod instances;
 mod logger;
 mod message;
@@ -23,6 +24,7 @@ mod steps;
 mod store;
 mod strangers;
 mod unmount;
+mod watchdog;
 
 use arguments::{Parsed, Words, parse};
 use container::{Inherited, Main};

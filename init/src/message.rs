@@ -49,6 +49,13 @@ impl Messages {
         Messages { kernel: None, limit: Level::Info }
     }
 
+    /// Those of a child of ours, to the same place.
+    pub(crate) fn for_child() -> Messages {
+        let mut messages = Messages::new();
+        messages.use_kernel_log();
+        messages
+    }
+
     /// Uses the kernel's log from now on, if it can be written.
     pub(crate) fn use_kernel_log(&mut self) {
         self.kernel = File::options().write(true).open("/dev/kmsg").ok();

@@ -9,6 +9,7 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub(crate) struct Options {
     pub(crate) bundle: Option<String>,
     pub(crate) main: Option<String>,
     pub(crate) command: Vec<OsString>,
+    /// What the kernel's command line says of the watchdog.
+    pub(crate) watchdog: Option<Duration>,
+    /// Whether there is to be a shell before anything else, or never; else only if there is nothing else.
+    pub(crate) emergency: Option<bool>,
 }
 
 /// As much as must be free where the state is kept: a plan and a definition of moderate length.
@@ -67,6 +72,8 @@ pub(crate) fn settle(words: Words, role: Role) -> Result<Options, String> {
         bundle: words.bundle,
         main: words.main,
         command: words.command,
+        watchdog: None,
+        emergency: None,
     })
 }
 

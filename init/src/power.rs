@@ -5,13 +5,15 @@ use crate::message::reason;
 use crate::runtime::Init;
 use crate::services::Service;
 use crate::strangers;
+use service::codec::pairs;
 use service::graph::Index;
-use service::shutdown::{Facts, Limits, Order, Shutdown};
-use service::status::State;
+use service::shutdown::{Facts, Order, Shutdown};
+use service::status::{State, Status};
 use service::wire::{Command, Power};
 use service::{Pid, Signal, Tick};
 use std::ffi::OsStr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Init on its way down.
 pub(crate) struct Going {
@@ -20,11 +22,32 @@ pub(crate) struct Going {
     unmounter: Option<Pid>,
     unmounted: bool,
     finishing_logger: bool,
+    /// How often it was asked for again, since when.
+    asked: (u32, Tick),
 }
+
+/// Who asks so often within such a time does not want to wait: the habit of Ctrl-Alt-Del.
+const HURRY_COUNT: u32 = 7;
+const HURRY_TIME: Duration = Duration::from_secs(2);
+
+/// The kernel's answer to whether one was loaded (its `Documentation/ABI/testing/sysfs-kernel-kexec-kdump`).
+const KEXEC_LOADED: &str = "/sys/kernel/kexec_loaded";
 
 impl Going {
     pub(crate) fn deadline(&self) -> Option<Tick> {
-        self.shutdown.deadline()
+        [self.shutdown.deadline(), self.shutdown.word()].into_iter().flatten().min()
+    }
+
+    /// Whether the services have had their time: what dies from then on stays dead.
+    pub(crate) fn past_services(&self) -> bool {
+        self.shutdown.past_services()
+    }
+
+    /// Counts another wish for it; whether that was one too many to go on in peace.
+    fn asked_again(&mut self, now: Tick) -> bool {
+        let (count, since) = self.asked;
+        self.asked = if now.since(since) <= HURRY_TIME { (count + 1, since) } else { (1, now) };
+        self.asked.0 >= HURRY_COUNT
     }
 
     /// Whether the logger's end is expected.
@@ -35,28 +58,50 @@ impl Going {
     /// Notes the end of the process that unmounts, if it is this one.
     pub(crate) fn unmounter_ended(&mut self, pid: Pid) -> bool {
         let it = self.unmounter == Some(pid);
-        self.unmounted |= it;
+        if it {
+            self.unmounted = true;
+            self.unmounter = None;
+        }
         it
     }
 }
 
 impl Init {
+    /// Why the machine cannot go down so.
+    pub(crate) fn may_go_down(&self, power: Power) -> Result<(), String> {
+        if power != Power::Kexec {
+            return Ok(());
+        }
+        if self.role != Role::Machine {
+            return Err("only the first process of a machine can start another kernel".to_owned());
+        }
+        let loaded = std::fs::read_to_string(KEXEC_LOADED).is_ok_and(|text| text.trim() == "1");
+        if loaded { Ok(()) } else { Err("no kernel was loaded for it".to_owned()) }
+    }
+
     /// Begins to go down, unless that has begun already.
     pub(crate) fn go_down(&mut self, power: Power, by: &str) {
-        if let Some(going) = &self.going {
+        let now = sys::clock::now();
+        if let Some(going) = &mut self.going {
             let doing = going.power.word();
             self.messages.notice(&format!("{}: asked for by {by} (already doing {doing})", power.word()));
+            if going.asked_again(now) {
+                self.messages.warning("asked for again and again (killing what is left)");
+                going.shutdown.hurry(now);
+            }
             return;
         }
         self.messages.notice(&format!("{}: asked for by {by}", power.word()));
         self.graph.shut_down();
         self.going = Some(Going {
             power,
-            shutdown: Shutdown::new(sys::clock::now(), Limits::default()),
+            shutdown: Shutdown::new(now, self.settings.limits),
             unmounter: None,
             unmounted: false,
             finishing_logger: false,
+            asked: (0, now),
         });
+        self.dismiss_shell();
         for index in 0..self.services.len() {
             self.dismiss(index);
         }
@@ -81,13 +126,15 @@ impl Init {
             let Some(going) = &mut self.going else { return };
             let facts = Facts {
                 services_down,
-                alone: services_down && strangers::alone(self.role, self.logger.pid),
+                // What was killed with its supervisor can no longer tell that it is down.
+                alone: (services_down || going.past_services())
+                    && strangers::alone(self.role, self.logger.pid),
                 logger_gone: self.logger.pid.is_none(),
                 unmounted: going.unmounted,
             };
             let waited_for = going.shutdown.waits_for();
             let late = going.shutdown.deadline().is_some_and(|deadline| deadline <= now);
-            let Some(order) = going.shutdown.advance(now, facts) else { return };
+            let Some(order) = going.shutdown.advance(now, facts) else { return self.tell_waiting(now) };
             if late {
                 self.tell_late(waited_for);
             }
@@ -95,6 +142,41 @@ impl Init {
             if self.end.is_some() {
                 return;
             }
+        }
+    }
+
+    /// Says from time to time what is waited for, and for how long it may yet be.
+    fn tell_waiting(&mut self, now: Tick) {
+        let Some(going) = &mut self.going else { return };
+        let Some((waited, limit)) = going.shutdown.take_word(now) else { return };
+        let what = if going.past_services() {
+            going.shutdown.waits_for().to_owned()
+        } else {
+            let supervised = self.services.iter().enumerate().filter(|(_, service)| service.has_supervisor());
+            let each: Vec<String> = supervised.map(|(index, _)| self.waited_for(index, now)).collect();
+            each.join(", ")
+        };
+        let (waited, limit) = (waited.as_secs(), limit.as_secs());
+        self.messages.notice(&format!("waiting for {what}; {waited} s of {limit} s"));
+    }
+
+    /// A service that keeps the machine from going down: since when it does what, and how long it may.
+    fn waited_for(&self, index: Index, now: Tick) -> String {
+        let name = self.graph.name(index);
+        let place = self.options.run.join("service").join(name);
+        let read = |file: &str| std::fs::read_to_string(place.join(file)).unwrap_or_default();
+        let Some(status) = Status::decode(&read("status")) else { return name.to_owned() };
+        let definition = read("definition");
+        let limit = |key: &str| {
+            let found = pairs(&definition).find(|(found, _)| *found == key)?;
+            found.1.parse::<u64>().ok().filter(|limit| *limit > 0)
+        };
+        let drains = limit("stop-halt-timeout").filter(|_| definition.contains("\nstop-halt-signal "));
+        let limit = limit("stop-timeout").map(|stop| (stop + drains.unwrap_or(0)) / 1000);
+        let (state, since) = (status.state.word(), now.since(status.since).as_secs());
+        match limit.filter(|_| status.state == State::Stopping) {
+            Some(limit) => format!("{name} ({state} for {since} s of {limit} s)"),
+            None => format!("{name} ({state} for {since} s)"),
         }
     }
 
@@ -166,12 +248,17 @@ impl Init {
             self.end = Some(ExitCode::SUCCESS);
             return;
         }
+        if let Some(pid) = self.going.as_ref().and_then(|going| going.unmounter) {
+            // It has had its time; if it hangs in the kernel it is left there. reboot(2) itself writes nothing back.
+            let _ = sys::process::signal(pid, Signal::KILL);
+        }
         self.messages.notice(match power {
             Power::PowerOff => "powering off",
             Power::Reboot => "rebooting",
             Power::Halt => "halting",
             Power::Kexec => "starting the loaded kernel",
         });
+        self.leave_watchdog(power);
         // In a container this ends PID 1 and so tells the parent how (reboot(2), pid_namespaces(7)).
         let Err(error) = sys::power::end(power);
         self.messages.error(&format!("unable to {}: {}", power.word(), reason(&error)));

@@ -62,6 +62,9 @@ pub(crate) struct Init {
     booting: bool,
     began: Tick,
     pub(crate) going: Option<Going>,
+    pub(crate) watchdog: crate::watchdog::Watchdog,
+    /// The emergency shell.
+    pub(crate) shell: Option<Pid>,
     /// What init lives for, in a container.
     pub(crate) main: Option<Main>,
     /// When to compile again, since it could not be done.
@@ -132,6 +135,7 @@ impl Init {
             poller.add(listener, LISTENER).map_err(plain)?;
         }
         let null = sys::fd::null().map_err(plain)?;
+        let argument = options.watchdog;
         let mut init = Init {
             role,
             options,
@@ -151,6 +155,8 @@ impl Init {
             booting: true,
             began: sys::clock::now(),
             going: None,
+            watchdog: crate::watchdog::Watchdog::new(argument),
+            shell: None,
             main,
             compile_at: None,
             planned: false,
@@ -158,8 +164,12 @@ impl Init {
             end: None,
         };
         init.start_logger();
+        init.start_watchdog(false);
         if init.options.tree {
-            init.compile();
+            let asked = init.options.emergency == Some(true) && init.start_shell("it was asked for");
+            if !asked {
+                init.compile();
+            }
         } else {
             init.planned = true;
             init.begin_services(Vec::new());
@@ -209,7 +219,8 @@ impl Init {
         let compiler = self.compiler.map(|(_, deadline)| deadline);
         let going = self.going.as_ref().and_then(Going::deadline);
         let services = self.services.iter().filter_map(|service| service.restart_at).min();
-        [compiler, going, services, self.logger.restart_at, self.compile_at].into_iter().flatten().min()
+        let own = [compiler, going, services, self.logger.restart_at, self.compile_at];
+        own.into_iter().chain([self.watchdog.deadline()]).flatten().min()
     }
 
     fn pass_time(&mut self) {
@@ -219,6 +230,7 @@ impl Init {
             let _ = sys::process::signal(pid, Signal::KILL);
             self.compiler = Some((pid, now.after(COMPILE_TIMEOUT)));
         }
+        self.feed_watchdog(now);
         if self.compile_at.is_some_and(|at| at <= now) {
             self.compile();
         }
@@ -241,6 +253,7 @@ impl Init {
         }
         if self.booting && self.planned && self.graph.settled() {
             self.booting = false;
+            self.start_watchdog(true);
             self.tell_boot();
         }
     }
@@ -281,6 +294,19 @@ impl Init {
         session: Session,
     ) -> Result<Pid, String> {
         let file = self.options.programs.join(name);
+        self.spawn_file(&file, name, arguments, descriptors, environment, session)
+    }
+
+    /// Starts any program.
+    pub(crate) fn spawn_file(
+        &self,
+        file: &std::path::Path,
+        name: &str,
+        arguments: &[&OsStr],
+        descriptors: &[(std::os::fd::BorrowedFd<'_>, i32)],
+        environment: &[CString],
+        session: Session,
+    ) -> Result<Pid, String> {
         let to_c =
             |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| "a NUL byte in an argument".to_owned());
         let program = to_c(file.as_os_str())?;
@@ -351,6 +377,7 @@ impl Init {
         self.planned = true;
         self.compile_at = None;
         self.read_settings();
+        self.start_watchdog(false);
         self.begin_services(entries);
     }
 
@@ -361,6 +388,15 @@ impl Init {
             self.compile_at = Some(sys::clock::now().after(COMPILE_DELAY));
         } else {
             self.messages.error(&format!("no services: unable to compile the definitions: {problem}"));
+            self.start_shell("there are no services");
+        }
+    }
+
+    /// Compiles with as many tries as at the first time.
+    pub(crate) fn compile_anew(&mut self) {
+        if !self.planned && self.compiler.is_none() {
+            self.compilations = 0;
+            self.compile();
         }
     }
 
@@ -398,6 +434,8 @@ impl Init {
                 self.logger_ended(status);
             } else if self.going.as_mut().is_some_and(|going| going.unmounter_ended(pid)) {
                 // Going down looks at it by itself.
+            } else if self.shell_ended(pid, status) {
+                // The boot goes on.
             } else if let Some(index) = self.services.iter().position(|service| service.is_supervisor(pid)) {
                 self.supervisor_ended(index, status);
             } else if let Some(index) = self.services.iter().position(|service| service.main == Some(pid)) {
@@ -471,6 +509,10 @@ impl Init {
     /// Tells the clients and, if it matters, the console.
     pub(crate) fn announce(&mut self, index: Index, state: State, reason: &str) {
         self.main_changed(index, state);
+        if self.booting && state.good() {
+            // It may have loaded the driver.
+            self.start_watchdog(false);
+        }
         let Some(node) = self.graph.nodes().get(index) else { return };
         let name = node.entry.name.clone();
         let level = match state {

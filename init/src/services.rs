@@ -56,6 +56,8 @@ pub(crate) struct Service {
     since: Option<Tick>,
     /// It was to be restarted when it had no supervisor that could be told.
     pub(crate) restart: bool,
+    /// Why its supervisor could not be started.
+    unstarted: Option<String>,
     /// What the console was told last.
     pub(crate) told: Option<State>,
 }
@@ -160,7 +162,7 @@ impl Init {
             return;
         };
         service.restart_at = None;
-        if service.has_supervisor() {
+        if service.has_supervisor() || self.going.as_ref().is_some_and(crate::power::Going::past_services) {
             return;
         }
         let name = node.entry.name.clone();
@@ -171,6 +173,7 @@ impl Init {
                 let _ = self.poller.add(&supervisor.channel, token);
                 let Some(service) = self.services.get_mut(index) else { return };
                 service.supervisor = Some(supervisor);
+                service.unstarted = None;
                 let (unheard, restart) =
                     (std::mem::take(&mut service.unheard), std::mem::take(&mut service.restart));
                 let resume = service.resume;
@@ -193,10 +196,13 @@ impl Init {
                 }
             }
             Err(problem) => {
-                self.messages
-                    .error(&format!("{name}: unable to start its supervisor: {problem} (trying again)"));
-                if let Some(service) = self.services.get_mut(index) {
-                    service.restart_at = Some(now.after(RESPAWN_DELAY));
+                let Some(service) = self.services.get_mut(index) else { return };
+                service.restart_at = Some(now.after(RESPAWN_DELAY));
+                // Told once: it may last, and is tried every second.
+                if service.unstarted.as_ref() != Some(&problem) {
+                    self.messages
+                        .error(&format!("{name}: unable to start its supervisor: {problem} (trying again)"));
+                    service.unstarted = Some(problem);
                 }
             }
         }
@@ -352,7 +358,9 @@ impl Init {
         let ended = longrun && matches!(service.state, Some(State::Failed | State::Done));
         let signalled = matches!(status, WaitStatus::Signalled { .. });
         service.left_behind |= service.needs_supervisor() && (signalled || service.state.is_some());
-        if going_down && !service.left_behind {
+        // What is killed with everything else is not started again.
+        let last = self.going.as_ref().is_some_and(crate::power::Going::past_services);
+        if going_down && (last || !service.left_behind) {
             service.unheard.clear();
             return self.graph.report(index, State::Down, Want::Down, false);
         }

@@ -1,7 +1,9 @@
 //! What the child does that unmounts: everything that can be, the rest read-only, then written back.
 
+use crate::message::Messages;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The argument that makes this program do only that.
 pub(crate) const ARGUMENT: &str = "--unmount-all";
@@ -28,18 +30,32 @@ const KERNEL_ONLY: [&str; 18] = [
     "configfs",
 ];
 
-/// Unmounts in the reverse order of mounting. What is busy is made read-only.
+/// How long one filesystem may take, and writing back in the end.
+const EACH: Duration = Duration::from_secs(2);
+
+/// Unmounts in the reverse order of mounting. What is busy is made read-only. What hangs is left behind: each
+/// has a process of its own.
 pub(crate) fn unmount_all() {
     let text = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let mut mounts: Vec<PathBuf> = text.lines().filter_map(worth_unmounting).collect();
     mounts.reverse();
+    // The healthy disks do not wait for the others: writing back begins at once.
+    sys::process::aside(nix::unistd::sync);
     for place in mounts {
-        if place.as_os_str() == "/" || umount2(&place, MntFlags::empty()).is_err() {
-            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-            let _ = mount(None::<&str>, &place, None::<&str>, flags, None::<&str>);
+        let ended = sys::process::within(EACH, || unmount(&place));
+        if !ended {
+            let place = place.display();
+            Messages::for_child().error(&format!("unable to unmount {place}: it hangs (going on without)"));
         }
     }
-    nix::unistd::sync();
+    sys::process::within(EACH, nix::unistd::sync);
+}
+
+fn unmount(place: &Path) {
+    if place.as_os_str() == "/" || umount2(place, MntFlags::empty()).is_err() {
+        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        let _ = mount(None::<&str>, place, None::<&str>, flags, None::<&str>);
+    }
 }
 
 fn worth_unmounting(line: &str) -> Option<PathBuf> {

@@ -73,25 +73,66 @@ enum Stage {
     End,
 }
 
+/// When it is first said what is waited for, and how often from then on.
+const FIRST_WORD: Duration = Duration::from_secs(5);
+const NEXT_WORD: Duration = Duration::from_secs(10);
+
 /// How far going down has come.
 #[derive(Clone, Copy, Debug)]
 pub struct Shutdown {
     stage: Stage,
+    /// When the stage began, and when it has taken too long.
+    began: Tick,
     deadline: Tick,
+    /// When it is time to say what is waited for.
+    word: Tick,
     limits: Limits,
+    /// Nobody wants to wait for anything that can be killed.
+    hurried: bool,
 }
 
 impl Shutdown {
     /// Begins by waiting for the services, which have been told.
     #[must_use]
     pub fn new(now: Tick, limits: Limits) -> Shutdown {
-        Shutdown { stage: Stage::Services, deadline: now.after(limits.services), limits }
+        let deadline = now.after(limits.services);
+        let word = now.after(FIRST_WORD);
+        Shutdown { stage: Stage::Services, began: now, deadline, word, limits, hurried: false }
     }
 
     /// When to call again at the latest; none once the last order was given.
     #[must_use]
     pub fn deadline(&self) -> Option<Tick> {
         (self.stage != Stage::End).then_some(self.deadline)
+    }
+
+    /// When to ask next whether it is time to say what is waited for.
+    #[must_use]
+    pub fn word(&self) -> Option<Tick> {
+        (self.stage != Stage::End).then_some(self.word)
+    }
+
+    /// Whether it is time to say what is waited for; if so, for how long the stage has lasted and may last.
+    pub fn take_word(&mut self, now: Tick) -> Option<(Duration, Duration)> {
+        if self.stage == Stage::End || now < self.word {
+            return None;
+        }
+        self.word = now.after(NEXT_WORD);
+        Some((now.since(self.began), self.deadline.since(self.began)))
+    }
+
+    /// Gives nobody any more time: what runs is killed next, and only what writes to disks is waited for.
+    pub fn hurry(&mut self, now: Tick) {
+        if matches!(self.stage, Stage::Services | Stage::Terminate) {
+            self.hurried = true;
+            self.deadline = now;
+        }
+    }
+
+    /// Whether the services have had their time: from then on nothing is started any more.
+    #[must_use]
+    pub fn past_services(&self) -> bool {
+        self.stage != Stage::Services
     }
 
     /// What is waited for, in words.
@@ -120,6 +161,9 @@ impl Shutdown {
             return None;
         }
         let (stage, wait, order) = match self.stage {
+            Stage::Services | Stage::Terminate if self.hurried && !facts.alone => {
+                (Stage::Kill, self.limits.kill, Order::Kill)
+            }
             Stage::Services if facts.alone => (Stage::Logger, self.limits.logger, Order::FinishLogger),
             Stage::Services => (Stage::Terminate, self.limits.terminate, Order::Terminate),
             Stage::Terminate if !facts.alone => (Stage::Kill, self.limits.kill, Order::Kill),
@@ -128,7 +172,9 @@ impl Shutdown {
             Stage::Unmount | Stage::End => (Stage::End, Duration::ZERO, Order::End),
         };
         self.stage = stage;
+        self.began = now;
         self.deadline = now.after(wait);
+        self.word = now.after(FIRST_WORD);
         Some(order)
     }
 }
@@ -163,6 +209,42 @@ mod tests {
         assert_eq!(orders, all);
         let total = limits.services + limits.terminate + limits.kill + limits.logger + limits.unmount;
         assert_eq!(now, Tick(0).after(total));
+    }
+
+    #[test]
+    fn who_is_in_a_hurry_waits_for_no_service_and_still_for_the_disks() {
+        let limits = Limits::default();
+        let mut shutdown = Shutdown::new(Tick(0), limits);
+        assert_eq!(shutdown.advance(Tick(1), NOTHING), None);
+        shutdown.hurry(Tick(1));
+        let mut orders = vec![shutdown.advance(Tick(1), NOTHING)];
+        let mut now = Tick(1);
+        while let Some(deadline) = shutdown.deadline() {
+            now = deadline;
+            shutdown.hurry(now);
+            orders.push(shutdown.advance(now, NOTHING));
+        }
+        let all = [Order::Kill, Order::FinishLogger, Order::Unmount, Order::End];
+        assert_eq!(orders, all.map(Some));
+        assert_eq!(now, Tick(1).after(limits.kill + limits.logger + limits.unmount));
+    }
+
+    #[test]
+    fn it_is_said_what_is_waited_for_after_5_seconds_and_then_every_10() {
+        let seconds = |count| Tick(0).after(Duration::from_secs(count));
+        let mut shutdown = Shutdown::new(Tick(0), Limits::default());
+        let mut said = Vec::new();
+        for now in 0..40 {
+            assert!(shutdown.word().is_some_and(|word| word > Tick(0)));
+            if let Some((waited, limit)) = shutdown.take_word(seconds(now)) {
+                assert_eq!((waited.as_secs(), limit.as_secs()), (now, 180));
+                said.push(now);
+            }
+        }
+        assert_eq!(said, [5, 15, 25, 35]);
+        // A new stage is a new wait.
+        assert_eq!(shutdown.advance(seconds(180), NOTHING), Some(Order::Terminate));
+        assert_eq!(shutdown.take_word(seconds(181)), None);
     }
 
     proptest! {

@@ -32,8 +32,21 @@ pub fn pass_on(descriptor: impl AsFd, stays: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Run by the C library before Rust's own runtime, which ends the program when a standard descriptor is closed and
+/// there is no `/dev/null`: a kernel that finds no console in an initramfs without devices starts process 1 so.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static EARLY: extern "C" fn() = {
+    extern "C" fn early() {
+        open_standard();
+    }
+    early
+};
+
 /// Opens `/dev/null` on each of descriptors 0 to 2 that is closed, lest a later file becomes one of them.
 pub fn open_standard() {
+    // Whoever calls this has the above linked in too.
+    std::hint::black_box(&EARLY);
     while let Ok(descriptor) = null() {
         if std::os::fd::AsRawFd::as_raw_fd(&descriptor) > 2 {
             break;
@@ -77,6 +90,16 @@ pub fn close_at_exec() {
 pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL)?);
     fcntl(fd.as_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Makes reads and writes of `fd` wait.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn set_blocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL)?);
+    fcntl(fd.as_fd(), FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
     Ok(())
 }
 

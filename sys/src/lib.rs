@@ -19,6 +19,7 @@ pub mod record;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+pub mod watchdog;
 
 /// What a system error means, as strerror(3) has it.
 #[must_use]

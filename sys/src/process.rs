@@ -286,6 +286,43 @@ pub fn signal_when_parent_ends(signal: Signal) -> io::Result<()> {
     Ok(nix::sys::prctl::set_pdeathsig(signal)?)
 }
 
+/// Does `work` in a process of its own, which nobody waits for. Only for a program with one thread.
+pub fn aside(work: impl FnOnce()) {
+    let _ = fork(work);
+}
+
+/// Does `work` in a process of its own, and waits for that, but not longer than `limit`: then it is killed, and
+/// left behind if even that takes time. Returns whether it has ended. Only for a program with one thread.
+pub fn within(limit: std::time::Duration, work: impl FnOnce()) -> bool {
+    let Some(pid) = fork(work) else { return false };
+    let deadline = crate::clock::now().after(limit);
+    let ended = open(pid).and_then(|descriptor| {
+        let poller = crate::poll::Poller::new()?;
+        poller.add(&descriptor, 0)?;
+        poller.wait(&mut [crate::poll::Ready::default(); 1], Some(deadline))
+    });
+    let ended = ended.is_ok_and(|count| count > 0);
+    if !ended {
+        let _ = signal(pid, Signal::KILL);
+    }
+    // Not for ever, whatever has become of it.
+    let _ = wait(pid.number(), libc::WNOHANG);
+    ended
+}
+
+fn fork(work: impl FnOnce()) -> Option<Pid> {
+    // SAFETY: there is no other thread, by the contract of the callers, so the child can do whatever we can.
+    match unsafe { nix::unistd::fork() } {
+        Ok(nix::unistd::ForkResult::Child) => {
+            work();
+            // SAFETY: ends the process, and runs nothing that is the parent's to run.
+            unsafe { libc::_exit(0) }
+        }
+        Ok(nix::unistd::ForkResult::Parent { child }) => Pid::new(child.as_raw()),
+        Err(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,5 +391,17 @@ mod tests {
         let pid = Pid::new(child.id().cast_signed()).unwrap();
         let signal = Signal::parse("RTMIN+3").unwrap();
         assert_eq!(wait_for(pid), Some(WaitStatus::Signalled { signal, core: false }));
+    }
+
+    #[test]
+    fn what_hangs_is_left_behind_and_what_does_not_is_waited_for() {
+        let (reader, writer) = crate::pipe::pair().unwrap();
+        // The tests have other threads: nothing is done in the child but system calls.
+        assert!(within(std::time::Duration::from_secs(20), || {
+            let _ = nix::unistd::write(&writer, b"x");
+        }));
+        assert_eq!(nix::unistd::read(&reader, &mut [0; 8]), Ok(1));
+        let nothing = std::time::Duration::from_millis(1);
+        assert!(!within(nothing, || while nix::unistd::read(&reader, &mut [0; 1]).is_ok() {}));
     }
 }
