@@ -267,3 +267,29 @@ fn a_oneshot_that_is_killed_with_its_supervisor_is_run_once() {
     machine.until("a", State::Done);
     assert_eq!(machine.fixture.trace(), ["runs"]);
 }
+
+#[test]
+fn who_waits_for_a_restart_is_told_of_it_even_if_the_supervisor_is_killed_or_replaced_meanwhile() {
+    let script = "trap 'while [ ! -e @T/go ]; do sleep 0.01; done; rm @T/go; exit 0' TERM\necho >&3\nexec 3>&-\n\
+                  while :; do sleep 1000 & wait; done";
+    let machine = Fixture::new().service("a", "[ready]\nfd = 3").run(script).boot();
+    for way in ["killed", "replaced"] {
+        let before = machine.status("a");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| machine.svctl(&["restart", "a"]));
+            machine.until("a", State::Stopping);
+            if way == "killed" {
+                replace(&machine, "a");
+            } else {
+                let mut client = tests::Observer::connect(&machine.fixture.path("run/service/a/control"));
+                assert_eq!(client.ask("reexec"), "ok");
+                assert_eq!(client.line(), None);
+            }
+            machine.fixture.write("go", "");
+            let outcome = waiting.join().unwrap();
+            assert_eq!(outcome.code, 0, "{way}: {outcome:?}");
+        });
+        let after = machine.status("a");
+        assert_eq!((after.state, after.restarts), (State::Up, before.restarts + 1), "{way}");
+    }
+}

@@ -21,6 +21,8 @@ const LATE: [ErrorKind; 2] = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
 const TOO_MANY: &str = "error too many clients";
 /// For how long a place is asked for again, and the pause between two times.
 const CROWDED: Duration = Duration::from_secs(10);
+/// For how long whoever has gone is waited for.
+const AWAY: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long the other side may take to let us in.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -112,6 +114,25 @@ impl Connection {
             let Ok(Some(again)) = Connection::connect(&self.path) else { return Ok(line) };
             *self = again;
             self.send(unheard.trim_end_matches('\n'))?;
+        }
+    }
+
+    /// Connects anew to where whoever was there has gone from: killed, or replaced by another, who listens at the
+    /// same place in a moment. False if nobody does for long. What was said has to be said again.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn reopen(&mut self) -> Result<bool, Failure> {
+        let begun = Instant::now();
+        loop {
+            if let Some(again) = Connection::open(&self.path)? {
+                *self = again;
+                return Ok(true);
+            }
+            if begun.elapsed() > AWAY {
+                return Ok(false);
+            }
+            std::thread::sleep(PAUSE);
         }
     }
 

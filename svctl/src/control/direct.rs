@@ -50,43 +50,77 @@ fn restart_by(
     let begun = Instant::now();
     if !patience.wait {
         connection.send(Command::Restart)?;
-        return match answer(&mut connection)? {
+        return match answer(&mut connection, Command::Restart)? {
             Ok(()) => Ok(Some(Outcome::good(String::new()))),
             Err(reason) if reason.contains(NOT_WANTED) => Ok(None),
             Err(reason) => Ok(Some(refused(name, &reason))),
         };
     }
-    let deadline = begun + patience.timeout;
     let mut progress = Progress::new(name);
-    connection.send(Command::Events)?;
-    // The number of runs before ours has to be known before ours can begin.
-    let (mut subscribed, mut taken) = (false, false);
-    while !(subscribed && progress.first.is_some()) {
-        match connection.line(Some(deadline.min(begun + ANSWER_TIME)))? {
-            Line::Text(line) => match reply(&line) {
-                Some(Ok(())) => subscribed = true,
-                Some(Err(reason)) => return Ok(Some(refused(name, &reason))),
-                None => take(&mut progress, &line),
-            },
-            Line::End => return Err(gone()),
-            Line::TimedOut => return Ok(Some(progress.timed_out(begun.elapsed()))),
+    let mut taken = false;
+    loop {
+        match try_restart(&mut connection, &mut progress, &mut taken, begun, patience)? {
+            Attempt::Gone if connection.reopen()? => {}
+            Attempt::Gone => return Err(gone()),
+            Attempt::Over(outcome) => return Ok(outcome),
         }
     }
-    connection.send(Command::Restart)?;
+}
+
+/// What became of an attempt.
+enum Attempt {
+    /// Its outcome; none if init has to start the service.
+    Over(Option<Outcome>),
+    /// The supervisor has gone, and another comes.
+    Gone,
+}
+
+/// Asks one supervisor, as long as it is there. What one has answered, `taken`, the next one carries out.
+fn try_restart(
+    connection: &mut Connection,
+    progress: &mut Progress,
+    taken: &mut bool,
+    begun: Instant,
+    patience: Patience,
+) -> Result<Attempt, Failure> {
+    let deadline = begun + patience.timeout;
+    let name = progress.name.clone();
+    connection.send(Command::Events)?;
+    // The number of runs before ours has to be known before ours can begin.
+    let (mut subscribed, mut heard) = (false, false);
+    while !(subscribed && heard) {
+        match connection.line(Some(deadline.min(Instant::now() + ANSWER_TIME)))? {
+            Line::Text(line) => match reply(&line) {
+                Some(Ok(())) => subscribed = true,
+                Some(Err(reason)) => return Ok(Attempt::Over(Some(refused(&name, &reason)))),
+                None => {
+                    heard = true;
+                    take(progress, &line);
+                }
+            },
+            Line::End => return Ok(Attempt::Gone),
+            Line::TimedOut => return Ok(Attempt::Over(Some(progress.timed_out(begun.elapsed())))),
+        }
+    }
+    // It may have been taken, and the answer lost.
+    *taken |= progress.new_run();
+    if !*taken {
+        connection.send(Command::Restart)?;
+    }
     loop {
+        let verdict = progress.verdict(Goal::NewRun);
+        if *taken && matches!(verdict, Verdict::Met | Verdict::Failed) {
+            return Ok(Attempt::Over(Some(progress.outcome(&verdict, begun.elapsed()))));
+        }
         match connection.line(Some(deadline))? {
             Line::Text(line) => match reply(&line) {
-                Some(Ok(())) => taken = true,
-                Some(Err(reason)) if reason.contains(NOT_WANTED) => return Ok(None),
-                Some(Err(reason)) => return Ok(Some(refused(name, &reason))),
-                None => take(&mut progress, &line),
+                Some(Ok(())) => *taken = true,
+                Some(Err(reason)) if reason.contains(NOT_WANTED) => return Ok(Attempt::Over(None)),
+                Some(Err(reason)) => return Ok(Attempt::Over(Some(refused(&name, &reason)))),
+                None => take(progress, &line),
             },
-            Line::End => return Err(gone()),
-            Line::TimedOut => return Ok(Some(progress.timed_out(begun.elapsed()))),
-        }
-        let verdict = progress.verdict(Goal::NewRun);
-        if taken && matches!(verdict, Verdict::Met | Verdict::Failed) {
-            return Ok(Some(progress.outcome(&verdict, begun.elapsed())));
+            Line::End => return Ok(Attempt::Gone),
+            Line::TimedOut => return Ok(Attempt::Over(Some(progress.timed_out(begun.elapsed())))),
         }
     }
 }
@@ -104,7 +138,7 @@ pub(super) fn tell(places: &Places, name: &str, command: Command) -> Vec<Outcome
 
 fn tell_by(mut connection: Connection, name: &str, command: Command) -> Result<Outcome, Failure> {
     connection.send(command)?;
-    Ok(match answer(&mut connection)? {
+    Ok(match answer(&mut connection, command)? {
         Ok(()) => Outcome::good(String::new()),
         Err(reason) => refused(name, &reason),
     })
@@ -143,8 +177,10 @@ fn reach(places: &Places, name: &str) -> Way {
     }
 }
 
-/// The answer to the one command that was sent.
-fn answer(connection: &mut Connection) -> Result<Result<(), String>, Failure> {
+/// The answer to the one command that was sent. It is sent again to the next supervisor if there was none, unless
+/// it makes a difference whether it is carried out twice.
+fn answer(connection: &mut Connection, command: Command) -> Result<Result<(), String>, Failure> {
+    let once = matches!(command, Command::Kill(_) | Command::Reexec);
     let deadline = Instant::now() + ANSWER_TIME;
     loop {
         match connection.line(Some(deadline))? {
@@ -153,6 +189,7 @@ fn answer(connection: &mut Connection) -> Result<Result<(), String>, Failure> {
                     return Ok(reply);
                 }
             }
+            Line::End if !once && connection.reopen()? => connection.send(command)?,
             Line::End => return Err(gone()),
             Line::TimedOut => return Err(Failure::new(Exit::TimedOut, "its supervisor does not answer")),
         }

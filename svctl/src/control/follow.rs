@@ -80,6 +80,12 @@ impl Progress {
         }
     }
 
+    /// Whether another run has begun since the first report.
+    pub(super) fn new_run(&self) -> bool {
+        let first = self.first.as_ref().map_or(0, |first| first.starts);
+        self.last.as_ref().is_some_and(|last| last.starts > first)
+    }
+
     pub(super) fn verdict(&self, goal: Goal) -> Verdict {
         let moved = self.last.is_some();
         let Some(seen) = self.last.as_ref().or(self.first.as_ref()) else { return Verdict::Wait };

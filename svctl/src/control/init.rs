@@ -78,20 +78,7 @@ fn converse(
 ) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut connection = open(places)?;
-    let mut pending = VecDeque::new();
-    if patience.wait {
-        connection.send(InitCommand::Events)?;
-        pending.push_back(Pending::Events);
-    }
-    for (at, request) in requests.iter().enumerate() {
-        match wish {
-            Wish::Start => connection.send(InitCommand::Start(&request.name))?,
-            Wish::Stop => connection.send(InitCommand::Stop(&request.name))?,
-            Wish::Once => connection.send(InitCommand::Once(&request.name))?,
-            Wish::Restart => connection.send(InitCommand::Restart(&request.name))?,
-        }
-        pending.push_back(Pending::Request(at));
-    }
+    let mut pending = send_all(&mut connection, wish, requests, patience)?;
     let goal = match wish {
         Wish::Start => Goal::Up,
         Wish::Once => Goal::Once,
@@ -113,6 +100,10 @@ fn converse(
                 },
                 None => take(requests, &line),
             },
+            // Another init takes its place: what was not answered is asked again.
+            Line::End if connection.reopen()? => {
+                pending = send_all(&mut connection, wish, requests, patience)?;
+            }
             Line::End => return Err(Failure::new(Exit::NotSupervised, "init closed the connection")),
             Line::TimedOut if !patience.wait => {
                 return Err(Failure::new(Exit::TimedOut, "init does not answer"));
@@ -129,6 +120,30 @@ fn converse(
         }
     }
     Ok(())
+}
+
+/// Sends what has no answer yet; returns what is to be answered, in order.
+fn send_all(
+    connection: &mut Connection,
+    wish: Wish,
+    requests: &[Request],
+    patience: Patience,
+) -> Result<VecDeque<Pending>, Failure> {
+    let mut pending = VecDeque::new();
+    if patience.wait {
+        connection.send(InitCommand::Events)?;
+        pending.push_back(Pending::Events);
+    }
+    for (at, request) in requests.iter().enumerate().filter(|(_, request)| request.answer.is_none()) {
+        match wish {
+            Wish::Start => connection.send(InitCommand::Start(&request.name))?,
+            Wish::Stop => connection.send(InitCommand::Stop(&request.name))?,
+            Wish::Once => connection.send(InitCommand::Once(&request.name))?,
+            Wish::Restart => connection.send(InitCommand::Restart(&request.name))?,
+        }
+        pending.push_back(Pending::Request(at));
+    }
+    Ok(pending)
 }
 
 /// Has init pass a command on to a service's supervisor, whose own socket is its owner's alone.

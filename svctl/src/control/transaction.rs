@@ -156,6 +156,7 @@ fn carry_out(
         }
         match connection.line(Some(begun + patience.timeout))? {
             Line::Text(line) => hear(&mut members, &line),
+            Line::End if connection.reopen()? => connection.send(InitCommand::Events)?,
             Line::End => return Err(Failure::new(Exit::NotSupervised, "init closed the connection")),
             Line::TimedOut => {
                 for member in members.iter_mut().filter(|member| member.outcome.is_none()) {

@@ -74,6 +74,7 @@ pub fn boot(places: &Places, timeout: Duration) -> Result<Exit, Failure> {
                     }
                 }
             },
+            Line::End if connection.reopen()? => connection.send(InitCommand::Events)?,
             Line::End => return Err(Failure::new(Exit::NotSupervised, "init closed the connection")),
             Line::TimedOut => {
                 output::complain(&format!("svctl: timed out after {}", show(begun.elapsed())));
