@@ -19,6 +19,8 @@ nothing; as any other process it keeps the services of DIR and takes in their or
   --bundle NAME   what to start (default: the bundle default, or every service)
   --main NAME     end with this service, and with its exit status
   --user DIR      keep the services of DIR for one user: state and logs in that user's own places
+  --debug         let root have init fail: svctl fault
+  --compatible N  only say whether this program can take over from one whose state has version N
   -- COMMAND ARG  run this, after the services of --services if that is given; end with it and its status
 
 exit status, unless it is a machine's PID 1: that of the main service or command (128+n for signal n; 126 it
@@ -39,6 +41,8 @@ pub(crate) struct Words {
     /// The command that it ends with.
     pub(crate) command: Vec<OsString>,
     pub(crate) user: bool,
+    /// Root may have init fail.
+    pub(crate) debug: bool,
     /// The first word that means nothing.
     pub(crate) unknown: Option<String>,
 }
@@ -75,6 +79,15 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>, first: bool) 
             "--run" => words.run = path(&value()?),
             "--logs" => words.logs = path(&value()?),
             "--programs" => words.programs = path(&value()?),
+            "--debug" => words.debug = true,
+            "--compatible" if !first => {
+                let version = value()?.to_string_lossy().into_owned();
+                let own = service::STATE_VERSION;
+                if version != own.to_string() {
+                    return Err(format!("it takes over from version {own}, not {version}"));
+                }
+                return Ok(Parsed::Print(""));
+            }
             "--bundle" => words.bundle = Some(value()?.to_string_lossy().into_owned()),
             "--main" => words.main = Some(value()?.to_string_lossy().into_owned()),
             "--user" => {
@@ -118,6 +131,13 @@ mod tests {
             assert!(matches!(words(question, false), Ok(Parsed::Print(_))));
             assert!(matches!(words(question, true), Ok(Parsed::Run(_))));
         }
+    }
+
+    #[test]
+    fn it_takes_over_from_its_own_version_and_from_no_other() {
+        let own = service::STATE_VERSION;
+        assert_eq!(words(&format!("--compatible {own}"), false), Ok(Parsed::Print("")));
+        assert!(words(&format!("--compatible {}", own + 1), false).is_err());
     }
 
     #[test]

@@ -39,14 +39,9 @@ pub(crate) fn boot(messages: &mut Messages, mut options: Options) -> Options {
         let time = format!("{}.{} ms", took / 1000, took % 1000 / 100);
         early.push((name, outcome.map_err(|error| reason(&error)), time));
         if name == "kernel filesystems" {
-            let line = command_line::parse(&std::fs::read_to_string("/proc/cmdline").unwrap_or_default());
-            messages.limit = line.log.unwrap_or(messages.limit);
-            options.bundle = line.bundle.or(options.bundle);
-            options.watchdog = line.watchdog;
-            options.emergency = line.emergency;
+            options = again(messages, options);
             // Otherwise the kernel drops what comes quickly, as at boot.
             let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
-            messages.use_kernel_log();
         }
     }
     messages.notice(&format!("mainstay {}", env!("CARGO_PKG_VERSION")));
@@ -56,6 +51,18 @@ pub(crate) fn boot(messages: &mut Messages, mut options: Options) -> Options {
             Err(problem) => messages.error(&format!("phase {name}: {problem} (going on without)")),
         }
     }
+    options
+}
+
+/// What the kernel's command line says, which holds for an init that goes on in another's place as well.
+pub(crate) fn again(messages: &mut Messages, mut options: Options) -> Options {
+    let line = command_line::parse(&std::fs::read_to_string("/proc/cmdline").unwrap_or_default());
+    messages.limit = line.log.unwrap_or(messages.limit);
+    options.bundle = line.bundle.or(options.bundle);
+    options.debug |= line.debug;
+    options.watchdog = line.watchdog;
+    options.emergency = line.emergency;
+    messages.use_kernel_log();
     options
 }
 

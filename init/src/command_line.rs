@@ -14,6 +14,8 @@ pub(crate) struct CommandLine {
     pub(crate) watchdog: Option<Duration>,
     /// `mainstay.emergency`, or `mainstay.emergency=no`.
     pub(crate) emergency: Option<bool>,
+    /// `mainstay.debug`.
+    pub(crate) debug: bool,
 }
 
 /// Reads a command line. Later words win; what is not understood belongs to others.
@@ -26,6 +28,7 @@ pub(crate) fn parse(line: &str) -> CommandLine {
             Some(("mainstay.watchdog", time)) => found.watchdog = duration(time).or(found.watchdog),
             Some(("mainstay.emergency", answer)) => found.emergency = Some(answer != "no"),
             None if word == "mainstay.emergency" => found.emergency = Some(true),
+            None if word == "mainstay.debug" => found.debug = true,
             None if ["rescue", "single", "S", "1"].contains(&word) => {
                 found.bundle = Some("rescue".to_owned());
             }
@@ -54,6 +57,7 @@ mod tests {
         let found = parse("console=ttyS0 quiet mainstay.log=debug mainstay.bundle=small root=x\n");
         let bundle = Some("small".to_owned());
         assert_eq!(found, CommandLine { bundle, log: Some(Level::Debug), ..CommandLine::default() });
+        assert!(parse("quiet mainstay.debug").debug);
         assert_eq!(parse("ro single").bundle.as_deref(), Some("rescue"));
         assert_eq!(parse("mainstay.log=loud"), CommandLine::default());
     }

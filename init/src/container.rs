@@ -3,6 +3,7 @@
 //! It is a service of the tree (`--main NAME`), or a command (`-- COMMAND ARG…`), for which a service is made
 //! that nobody wrote: it comes after every other, gets what init was given, and is not started again.
 
+use crate::ledger::{Lines, Record};
 use crate::message::{Level, reason};
 use crate::runtime::Init;
 use service::definition::{Kind, RestartWhen};
@@ -62,6 +63,11 @@ impl Inherited {
         &self.environment
     }
 
+    /// Has them outlive a fault of ours, with the numbers that they have.
+    pub(crate) fn keep(&self) {
+        self.sockets().for_each(sys::crash::keep);
+    }
+
     pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.sockets.iter().map(AsFd::as_fd)
     }
@@ -100,6 +106,28 @@ impl Main {
             status: None,
             without_status: None,
         })
+    }
+
+    /// What another init needs to go on with it.
+    pub(crate) fn record(&self, record: &mut Record) {
+        record.line("main-name", &self.name);
+        record.option("main-index", self.index);
+        record.line("main-ran", self.ran);
+        record.line("main-ended", self.ended);
+        record.option("main-status", self.status);
+        record.option("main-without-status", self.without_status);
+    }
+
+    /// The same, of one that the command line names.
+    pub(crate) fn restore(&mut self, lines: Lines<'_>) {
+        if let Some(name) = lines.get("main-name") {
+            name.clone_into(&mut self.name);
+        }
+        self.index = lines.number("main-index");
+        self.ran = lines.flag("main-ran");
+        self.ended = lines.flag("main-ended");
+        self.status = lines.get("main-status").and_then(WaitStatus::parse);
+        self.without_status = lines.number("main-without-status");
     }
 
     /// Whether it is a command, and not a service of the tree.

@@ -38,10 +38,17 @@ impl Init {
                 (Ok(_), None) if command == InitCommand::Plan(Planned::Reload) => {
                     self.ask_reload(token, Purpose::Plan, &by);
                 }
-                (Ok(text), None) => {
+                // What it hears of all services, or that we fail, comes after the answer.
+                (Ok(text), None) if matches!(command, InitCommand::Events | InitCommand::Fault(_)) => {
                     self.clients.answer(token, &format!("{text}ok\n"));
-                    // After the answer, so that the client hears of the changes after it.
                     self.change(token, command, index);
+                }
+                // What was promised is kept, whatever becomes of us: so it is on record by then. The changes come
+                // later, so that the client hears of them after the answer.
+                (Ok(text), None) => {
+                    self.change(token, command, index);
+                    self.write_ledger();
+                    self.clients.answer(token, &format!("{text}ok\n"));
                 }
                 (Err(why), _) => self.clients.answer(token, &format!("error {why}\n")),
             }
@@ -65,7 +72,7 @@ impl Init {
     /// Takes a command, and returns the lines that come before the `ok`; or why it cannot be taken.
     fn obey(
         &mut self,
-        _token: u64,
+        token: u64,
         command: InitCommand<'_>,
         index: Option<Index>,
         by: &str,
@@ -106,11 +113,23 @@ impl Init {
                 self.note_request(command, index, by);
             }
             InitCommand::Reload | InitCommand::Events => {}
-            InitCommand::Reexec | InitCommand::ReexecService(_) | InitCommand::Fault(_) => {
+            InitCommand::Fault(_) => self.may_fail(token)?,
+            InitCommand::Reexec | InitCommand::ReexecService(_) => {
                 return Err(format!("this version cannot {}", command.verb()));
             }
         }
         Ok(String::new())
+    }
+
+    /// Whether this client may have init fail.
+    fn may_fail(&mut self, token: u64) -> Result<(), String> {
+        if !self.options.debug {
+            return Err("init was not started with mainstay.debug".to_owned());
+        }
+        // The access rules can let others do much, but not this.
+        let user = self.clients.peer(token).map(|peer| peer.user);
+        let root = user.is_some_and(|user| user == 0 || user == nix::unistd::geteuid().as_raw());
+        if root { Ok(()) } else { Err("only root may do that".to_owned()) }
     }
 
     /// Carries out what was taken.
@@ -121,6 +140,9 @@ impl Init {
             let reports = known.map(|index| self.report_line(index) + "\n");
             let reports = reports.collect::<String>();
             return self.clients.answer(token, &reports);
+        }
+        if let InitCommand::Fault(fault) = command {
+            sys::crash::fail(fault);
         }
         let Some(index) = index.filter(|_| !self.graph.going_down()) else { return };
         match command {

@@ -12,17 +12,21 @@ mod container;
 mod control;
 mod emergency;
 mod instances;
+mod last_resort;
+mod ledger;
 mod logger;
 mod message;
 mod pipelines;
 mod places;
 mod power;
+mod recover;
 mod reload;
 mod runtime;
 mod services;
 mod steps;
 mod store;
 mod strangers;
+mod table;
 mod unmount;
 mod watchdog;
 
@@ -52,6 +56,18 @@ enum Role {
 }
 
 impl Role {
+    const ALL: [(&str, Role); 3] =
+        [("machine", Role::Machine), ("container", Role::Container), ("subreaper", Role::Subreaper)];
+
+    /// The word for it.
+    fn word(self) -> &'static str {
+        Role::ALL.iter().find(|(_, role)| *role == self).map_or("container", |(word, _)| word)
+    }
+
+    fn parse(word: &str) -> Option<Role> {
+        Role::ALL.iter().find(|(name, _)| *name == word).map(|(_, role)| *role)
+    }
+
     /// Only the first process of the machine may take Ctrl-Alt-Del (reboot(2)).
     fn find() -> Role {
         match (sys::process::own(), sys::power::take_ctrl_alt_del()) {
@@ -65,7 +81,8 @@ impl Role {
 /// Runs the program. As a machine's PID 1 it does not return.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let first = sys::process::own() == 1;
-    let words = match parse(arguments, first) {
+    let (takeover, original) = recover::Takeover::find(arguments.collect());
+    let words = match parse(original.iter().cloned(), first) {
         Ok(Parsed::Run(words)) => words,
         Ok(Parsed::UnmountAll) => {
             unmount::unmount_all();
@@ -86,32 +103,42 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("unable to take signals: {error}")),
     };
+    if let Some(takeover) = takeover {
+        return takeover.take_over(words, &original, inherited, signals);
+    }
     match if first { Role::find() } else { Role::Subreaper } {
-        Role::Machine => boot_machine(words, signals),
+        Role::Machine => boot_machine(words, &original, signals),
         role @ (Role::Container | Role::Subreaper) => match &words.unknown {
             Some(word) => wrong(&format!("unknown argument {word} (a command comes after --)")),
-            None => run_elsewhere(role, words, inherited, signals),
+            None => run_elsewhere(role, words, &original, inherited, signals),
         },
     }
 }
 
 /// Boots the machine, and keeps it.
-fn boot_machine(words: Words, signals: Signals) -> ExitCode {
+fn boot_machine(words: Words, original: &[OsString], signals: Signals) -> ExitCode {
     // What only has a meaning elsewhere has none here.
     let words = Words { main: None, command: Vec::new(), user: false, ..words };
     let mut messages = Messages::new();
     let options = match places::settle(words, Role::Machine) {
         Ok(options) => boot::boot(&mut messages, options),
-        Err(problem) => return fail(&problem),
+        Err(problem) => return last_resort::attend(&problem),
     };
-    match Init::new(Role::Machine, options, messages, signals, None).and_then(Init::run) {
-        Ok(code) => code,
-        Err(problem) => fail(&problem),
+    recover::prepare(&mut messages, Role::Machine, original);
+    match Init::new(Role::Machine, options, messages, signals, None) {
+        Ok(mut init) => init.run(),
+        Err(problem) => last_resort::attend(&problem),
     }
 }
 
 /// Keeps the services of a container, or of a user, or one command.
-fn run_elsewhere(role: Role, words: Words, inherited: Inherited, signals: Signals) -> ExitCode {
+fn run_elsewhere(
+    role: Role,
+    words: Words,
+    original: &[OsString],
+    inherited: Inherited,
+    signals: Signals,
+) -> ExitCode {
     use nix::sys::stat::{Mode, umask};
     // No stricter than it is, but never so that others can write.
     umask(umask(Mode::empty()) | Mode::from_bits_truncate(0o022));
@@ -119,6 +146,7 @@ fn run_elsewhere(role: Role, words: Words, inherited: Inherited, signals: Signal
     if main_words.1.iter().any(|word| word.to_str().is_none()) {
         return wrong("the command is not UTF-8");
     }
+    inherited.keep();
     let main = Main::new(main_words.0, &main_words.1, inherited);
     let started = places::settle(words, role).and_then(|options| {
         // Held until the end.
@@ -128,7 +156,8 @@ fn run_elsewhere(role: Role, words: Words, inherited: Inherited, signals: Signal
             // With a command and nothing else, what is to be heard is the command.
             messages.limit = Level::Error;
         }
-        Init::new(role, options, messages, signals, main).and_then(Init::run)
+        recover::prepare(&mut messages, role, original);
+        Init::new(role, options, messages, signals, main).map(|mut init| init.run())
     });
     match started {
         Ok(code) => code,

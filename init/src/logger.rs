@@ -18,8 +18,8 @@ const RESPAWN_DELAY: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(crate) struct Logger {
     pub(crate) pid: Option<Pid>,
-    channel: Option<OwnedFd>,
-    started: Option<Tick>,
+    pub(crate) channel: Option<OwnedFd>,
+    pub(crate) started: Option<Tick>,
     pub(crate) restart_at: Option<Tick>,
     /// What it has not been told yet.
     owed: VecDeque<Owed>,
@@ -43,27 +43,36 @@ impl Init {
         }
         self.logger.started = Some(now);
         match self.spawn_logger() {
-            Ok((pid, channel)) => {
-                let _ = self.poller.add(&channel, LOGGER);
+            Ok(pid) => {
                 self.logger.pid = Some(pid);
-                self.logger.channel = Some(channel);
-                self.owe_logs();
+                self.take_logger();
             }
             Err(problem) => {
+                self.logger.channel = None;
                 self.messages.error(&format!("unable to start the logger: {problem} (trying again)"));
                 self.logger.restart_at = Some(now.after(RESPAWN_DELAY));
             }
         }
     }
 
-    fn spawn_logger(&self) -> Result<(Pid, OwnedFd), String> {
+    /// Begins to talk to the logger.
+    pub(crate) fn take_logger(&mut self) {
+        if let Some(channel) = &self.logger.channel {
+            let _ = self.poller.add(channel, LOGGER);
+        }
+        self.owe_logs();
+    }
+
+    fn spawn_logger(&mut self) -> Result<Pid, String> {
         let (ours, theirs) = sys::socket::pair().map_err(|error| reason(&error))?;
+        self.logger.channel = Some(ours);
+        // From here on there may be one, whatever becomes of us.
+        self.write_ledger();
         let logs = self.options.logs.as_os_str();
         let arguments = [OsStr::new("--logs"), logs, OsStr::new("--channel"), OsStr::new("3")];
         let (output, error) = (std::io::stdout(), std::io::stderr());
         let descriptors = [(output.as_fd(), 1), (error.as_fd(), 2), (theirs.as_fd(), 3)];
-        let pid = self.spawn_program("svlog", &arguments, &descriptors)?;
-        Ok((pid, ours))
+        self.spawn_program("svlog", &arguments, &descriptors)
     }
 
     /// Hands a logger that knows nothing yet every pipe.

@@ -29,6 +29,48 @@ pub(crate) struct Options {
     pub(crate) watchdog: Option<Duration>,
     /// Whether there is to be a shell before anything else, or never; else only if there is nothing else.
     pub(crate) emergency: Option<bool>,
+    /// Root may have init fail.
+    pub(crate) debug: bool,
+}
+
+impl Options {
+    /// What was decided, for an init that goes on in this one's place: it might find something else.
+    pub(crate) fn encode(&self) -> String {
+        let mut out = service::codec::Writer::new("options");
+        out.line("services", self.services.display());
+        out.line("tree", self.tree);
+        out.line("run", self.run.display());
+        out.line("logs", self.logs.display());
+        out.line("logs-to-output", self.logs_to_output);
+        out.line("programs", self.programs.display());
+        out.lines("bundle", &self.bundle);
+        out.line("debug", self.debug);
+        out.finish()
+    }
+
+    /// The same, with what the command line says, which is the same.
+    pub(crate) fn decode(text: &str, words: Words) -> Options {
+        let value = |key| {
+            let found = service::codec::pairs(text).find(|(found, _)| *found == key);
+            found.map(|(_, value)| service::codec::unescape(value))
+        };
+        let path = |key| PathBuf::from(value(key).unwrap_or_default());
+        let flag = |key| value(key).as_deref() == Some("true");
+        Options {
+            services: path("services"),
+            tree: flag("tree"),
+            run: path("run"),
+            logs: path("logs"),
+            logs_to_output: flag("logs-to-output"),
+            programs: path("programs"),
+            bundle: value("bundle"),
+            main: words.main,
+            command: words.command,
+            watchdog: None,
+            emergency: None,
+            debug: flag("debug"),
+        }
+    }
 }
 
 /// As much as must be free where the state is kept: a plan and a definition of moderate length.
@@ -74,6 +116,7 @@ pub(crate) fn settle(words: Words, role: Role) -> Result<Options, String> {
         command: words.command,
         watchdog: None,
         emergency: None,
+        debug: words.debug,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Taking the machine down.
 
 use crate::Role;
+use crate::ledger::{Lines, Record};
 use crate::message::reason;
 use crate::runtime::Init;
 use crate::services::Service;
@@ -34,6 +35,29 @@ const HURRY_TIME: Duration = Duration::from_secs(2);
 const KEXEC_LOADED: &str = "/sys/kernel/kexec_loaded";
 
 impl Going {
+    /// What another init needs to go on with it.
+    pub(crate) fn record(&self, record: &mut Record) {
+        record.line("going", self.power.word());
+        record.line("shutdown", self.shutdown.save());
+        record.option("unmounter", self.unmounter);
+        record.line("unmounted", self.unmounted);
+        record.line("finishing-logger", self.finishing_logger);
+    }
+
+    /// The same from its lines; none if the machine was not going down.
+    pub(crate) fn restore(lines: Lines<'_>) -> Option<Going> {
+        let unmounter = lines.number("unmounter").and_then(Pid::new);
+        Some(Going {
+            power: Power::parse(lines.get("going")?)?,
+            shutdown: Shutdown::restore(lines.get("shutdown")?)?,
+            unmounter: unmounter.filter(|pid| sys::process::is_child(*pid)),
+            // One that was being started is not waited for: its deadline is, or it has ended.
+            unmounted: lines.flag("unmounted"),
+            finishing_logger: lines.flag("finishing-logger"),
+            asked: (0, Tick::default()),
+        })
+    }
+
     pub(crate) fn deadline(&self) -> Option<Tick> {
         [self.shutdown.deadline(), self.shutdown.word()].into_iter().flatten().min()
     }
@@ -101,6 +125,8 @@ impl Init {
             finishing_logger: false,
             asked: (0, now),
         });
+        // Before anything is told: who takes our place goes on with it.
+        self.write_ledger();
         self.dismiss_shell();
         for index in 0..self.services.len() {
             self.dismiss(index);

@@ -23,6 +23,13 @@ pub(crate) struct Reloading {
     queued: Vec<Client>,
 }
 
+impl Reloading {
+    /// Whether anybody waits for more than to be told what it would do.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.waiting.iter().chain(&self.queued).any(|client| !matches!(client.purpose, Purpose::Plan))
+    }
+}
+
 /// A client that has asked for a reload.
 struct Client {
     token: u64,
@@ -57,6 +64,21 @@ impl Init {
         }
         self.reloading.waiting.push(client);
         self.compile_again();
+    }
+
+    /// Goes on with a reload that the init before this one was asked for. Who asked is gone; what was asked for is
+    /// done.
+    pub(crate) fn resume_reload(&mut self) {
+        let by = "a client of the init before".to_owned();
+        self.reloading.waiting.push(Client {
+            token: u64::MAX,
+            identity: u64::MAX,
+            purpose: Purpose::Apply,
+            by,
+        });
+        if self.compiler.is_none() {
+            self.compile_again();
+        }
     }
 
     /// Whether the compiler runs, or ran, for clients.
@@ -152,6 +174,7 @@ impl Init {
             let changes = self.graph.update(entries);
             self.read_settings();
             self.apply(&changes, &renewed);
+            self.renew_ledger();
         } else {
             let instances = self.reloading.waiting.iter().filter_map(|client| match &client.purpose {
                 Purpose::Instance(name, _) => Some(name.clone()),
@@ -159,6 +182,7 @@ impl Init {
             });
             let instances: Vec<String> = instances.collect();
             self.take_instances(entries, &instances);
+            self.renew_ledger();
         }
         steps
     }

@@ -3,12 +3,13 @@
 use crate::Role;
 use crate::arguments::Words;
 use crate::container::Main;
+use crate::ledger::Ledger;
 use crate::logger::Logger;
 use crate::message::{Level, Messages, reason};
 use crate::places::Options;
 use crate::power::Going;
-use crate::services::Service;
 use crate::store::Deaths;
+use crate::table::Table;
 use service::definition::Kind;
 use service::graph::{Graph, Index, Obstacle};
 use service::status::State;
@@ -48,9 +49,10 @@ pub(crate) struct Init {
     pub(crate) messages: Messages,
     pub(crate) poller: Poller,
     signals: Signals,
-    null: OwnedFd,
+    pub(crate) null: OwnedFd,
     pub(crate) graph: Graph,
-    pub(crate) services: Vec<Service>,
+    pub(crate) services: Table,
+    pub(crate) ledger: Ledger,
     pub(crate) deaths: Deaths,
     pub(crate) logger: Logger,
     pub(crate) clients: Clients,
@@ -59,8 +61,8 @@ pub(crate) struct Init {
     pub(crate) compiler: Option<(Pid, Tick)>,
     pub(crate) reloading: crate::reload::Reloading,
     /// The boot has not been told to be over.
-    booting: bool,
-    began: Tick,
+    pub(crate) booting: bool,
+    pub(crate) began: Tick,
     pub(crate) going: Option<Going>,
     pub(crate) watchdog: crate::watchdog::Watchdog,
     /// The emergency shell.
@@ -68,10 +70,10 @@ pub(crate) struct Init {
     /// What init lives for, in a container.
     pub(crate) main: Option<Main>,
     /// When to compile again, since it could not be done.
-    compile_at: Option<Tick>,
+    pub(crate) compile_at: Option<Tick>,
     /// There is a plan.
     pub(crate) planned: bool,
-    compilations: u32,
+    pub(crate) compilations: u32,
     /// Our exit status, once there is nothing left to do.
     pub(crate) end: Option<ExitCode>,
 }
@@ -103,66 +105,16 @@ impl Init {
     pub(crate) fn new(
         role: Role,
         options: Options,
-        mut messages: Messages,
+        messages: Messages,
         signals: Signals,
         main: Option<Main>,
     ) -> Result<Init, String> {
-        let plain = |error: io::Error| format!("unable to begin: {}", reason(&error));
-        if role == Role::Subreaper {
-            sys::process::become_subreaper().map_err(plain)?;
-        }
-        // Three descriptors for each service; the services themselves keep the limit that init was given.
-        let _ = sys::fd::raise_limit();
-        let poller = Poller::new().map_err(plain)?;
-        poller.add(&signals, SIGNALS).map_err(plain)?;
-        let state = options.run.join("init");
-        if let Err(error) = std::fs::create_dir_all(&state) {
-            messages.error(&format!(
-                "unable to make {}: {} (going on without)",
-                state.display(),
-                reason(&error)
-            ));
-        }
-        crate::places::tell(&options);
-        let listener = sys::socket::listen_at(&state.join("control"));
-        if let Err(error) = &listener {
-            let place = state.display();
-            messages
-                .error(&format!("unable to listen at {place}/control: {} (going on without)", reason(error)));
-        }
-        let listener = listener.ok();
-        if let Some(listener) = &listener {
-            poller.add(listener, LISTENER).map_err(plain)?;
-        }
-        let null = sys::fd::null().map_err(plain)?;
-        let argument = options.watchdog;
-        let mut init = Init {
-            role,
-            options,
-            messages,
-            poller,
-            signals,
-            null,
-            graph: Graph::default(),
-            services: Vec::new(),
-            deaths: Deaths::default(),
-            logger: Logger::default(),
-            clients: Clients::new(listener, CLIENTS, CLIENTS_MAX),
-            settings: service::settings::Settings::default(),
-            refusals: crate::access::Refusals::default(),
-            compiler: None,
-            reloading: crate::reload::Reloading::default(),
-            booting: true,
-            began: sys::clock::now(),
-            going: None,
-            watchdog: crate::watchdog::Watchdog::new(argument),
-            shell: None,
-            main,
-            compile_at: None,
-            planned: false,
-            compilations: 0,
-            end: None,
-        };
+        let null = sys::fd::null().map_err(|error| format!("unable to begin: {}", reason(&error)))?;
+        let mut init = Init::idle(role, options, messages, signals, null)?;
+        init.main = main;
+        init.listen();
+        init.renew_ledger();
+        init.write_own_status();
         init.start_logger();
         init.start_watchdog(false);
         if init.options.tree {
@@ -177,14 +129,89 @@ impl Init {
         Ok(init)
     }
 
+    /// One that knows of nothing yet.
+    pub(crate) fn idle(
+        role: Role,
+        options: Options,
+        messages: Messages,
+        signals: Signals,
+        null: OwnedFd,
+    ) -> Result<Init, String> {
+        let plain = |error: io::Error| format!("unable to begin: {}", reason(&error));
+        if role == Role::Subreaper {
+            sys::process::become_subreaper().map_err(plain)?;
+        }
+        // Three descriptors for each service; the services themselves keep the limit that init was given.
+        let _ = sys::fd::raise_limit();
+        let poller = Poller::new().map_err(plain)?;
+        poller.add(&signals, SIGNALS).map_err(plain)?;
+        let watchdog = options.watchdog;
+        Ok(Init {
+            role,
+            options,
+            messages,
+            poller,
+            signals,
+            null,
+            graph: Graph::default(),
+            services: Table::default(),
+            ledger: Ledger::default(),
+            deaths: Deaths::default(),
+            logger: Logger::default(),
+            clients: Clients::new(None, CLIENTS, CLIENTS_MAX),
+            settings: service::settings::Settings::default(),
+            refusals: crate::access::Refusals::default(),
+            compiler: None,
+            reloading: crate::reload::Reloading::default(),
+            booting: true,
+            began: sys::clock::now(),
+            going: None,
+            watchdog: crate::watchdog::Watchdog::new(watchdog),
+            shell: None,
+            main: None,
+            compile_at: None,
+            planned: false,
+            compilations: 0,
+            end: None,
+        })
+    }
+
+    /// Opens the control socket.
+    fn listen(&mut self) {
+        let state = self.options.run.join("init");
+        let place = state.display();
+        if let Err(error) = std::fs::create_dir_all(&state) {
+            let reason = reason(&error);
+            self.messages.error(&format!("unable to make {place}: {reason} (going on without)"));
+        }
+        crate::places::tell(&self.options);
+        match sys::socket::listen_at(&state.join("control")) {
+            Ok(listener) => self.take_listener(listener),
+            Err(error) => {
+                let reason = reason(&error);
+                self.messages
+                    .error(&format!("unable to listen at {place}/control: {reason} (going on without)"));
+            }
+        }
+    }
+
+    /// Serves those who connect to `listener`.
+    pub(crate) fn take_listener(&mut self, listener: OwnedFd) {
+        let _ = self.poller.add(&listener, LISTENER);
+        self.clients = Clients::new(Some(listener), CLIENTS, CLIENTS_MAX);
+    }
+
     /// Runs until the end.
-    pub(crate) fn run(mut self) -> Result<ExitCode, String> {
+    pub(crate) fn run(&mut self) -> ExitCode {
         let mut ready = [Ready::default(); 64];
         loop {
+            // What is wanted before it is carried out; then what came of it.
+            self.write_ledger();
             self.carry_out();
             self.advance_shutdown();
+            self.write_ledger();
             if let Some(code) = self.end {
-                return Ok(code);
+                return code;
             }
             let count = match self.poller.wait(&mut ready, self.deadline()) {
                 Ok(count) => count,
@@ -247,7 +274,7 @@ impl Init {
     }
 
     /// Does all that the graph has to have done now.
-    fn carry_out(&mut self) {
+    pub(crate) fn carry_out(&mut self) {
         while let Some(step) = self.graph.step() {
             self.perform_step(step);
         }
@@ -331,7 +358,7 @@ impl Init {
         child.map(|child| child.pid).map_err(|problem| format!("{problem} ({})", file.display()))
     }
 
-    fn compile(&mut self) {
+    pub(crate) fn compile(&mut self) {
         self.compile_at = None;
         self.compilations += 1;
         // The one of a run before this one must not be taken for the new one.
@@ -356,7 +383,8 @@ impl Init {
     /// The plan is there, or never will be.
     fn compiled(&mut self, status: WaitStatus) {
         self.compiler = None;
-        if self.reloads() {
+        // Nobody may wait any more, if the init that was asked has failed.
+        if self.planned || self.reloads() {
             return self.compiled_again(status);
         }
         let file = self.options.run.join("init/plan");
@@ -409,6 +437,7 @@ impl Init {
             self.services.push(service);
             self.provide_input(index);
         }
+        self.renew_ledger();
         self.owe_logs();
         if self.going.is_some() {
             self.graph.shut_down();
@@ -426,23 +455,30 @@ impl Init {
         self.start_main();
     }
 
-    fn reap(&mut self) {
-        while let Some((pid, status)) = sys::process::reap() {
-            if self.compiler.is_some_and(|(compiler, _)| compiler == pid) {
-                self.compiled(status);
-            } else if self.logger.pid == Some(pid) {
-                self.logger_ended(status);
-            } else if self.going.as_mut().is_some_and(|going| going.unmounter_ended(pid)) {
-                // Going down looks at it by itself.
-            } else if self.shell_ended(pid, status) {
-                // The boot goes on.
-            } else if let Some(index) = self.services.iter().position(|service| service.is_supervisor(pid)) {
-                self.supervisor_ended(index, status);
-            } else if let Some(index) = self.services.iter().position(|service| service.main == Some(pid)) {
-                self.main_process_ended(index, pid, status);
-            } else {
-                self.stranger_ended(pid, status);
-            }
+    pub(crate) fn reap(&mut self) {
+        while let Some((pid, status)) = sys::process::peek() {
+            self.child_ended(pid, status);
+            // It is ours to find again until what follows from its death is on record.
+            self.write_ledger();
+            sys::process::reap_one(pid);
+        }
+    }
+
+    fn child_ended(&mut self, pid: Pid, status: WaitStatus) {
+        if self.compiler.is_some_and(|(compiler, _)| compiler == pid) {
+            self.compiled(status);
+        } else if self.logger.pid == Some(pid) {
+            self.logger_ended(status);
+        } else if self.going.as_mut().is_some_and(|going| going.unmounter_ended(pid)) {
+            // Going down looks at it by itself.
+        } else if self.shell_ended(pid, status) {
+            // The boot goes on.
+        } else if let Some(index) = self.services.iter().position(|service| service.is_supervisor(pid)) {
+            self.supervisor_ended(index, status);
+        } else if let Some(index) = self.services.iter().position(|service| service.main == Some(pid)) {
+            self.main_process_ended(index, pid, status);
+        } else {
+            self.stranger_ended(pid, status);
         }
     }
 

@@ -1,11 +1,13 @@
 //! One service as init has it: its log pipe, its supervisor, and what that said last.
 
+mod saved;
+
 use crate::message::reason;
 use crate::pipelines::Input;
 use crate::runtime::{Init, SERVICES};
 use crate::store::{COMMANDS_MAX, KEPT_FROM, begins, may_be_repeated};
 use service::definition::Kind;
-use service::graph::Index;
+use service::graph::{Index, Node};
 use service::status::{State, Status, Want};
 use service::wire::{Command, LINE_MAX, Report, SupervisorMessage};
 use service::{Pid, Tick, WaitStatus};
@@ -60,10 +62,13 @@ pub(crate) struct Service {
     unstarted: Option<String>,
     /// What the console was told last.
     pub(crate) told: Option<State>,
+    /// It comes from a ledger, and its supervisor was asked how it is.
+    recovered: bool,
 }
 
 struct Supervisor {
-    pid: Pid,
+    /// None while it is being started.
+    pid: Option<Pid>,
     channel: OwnedFd,
     /// Commands that it has not said to have carried out.
     waiting: VecDeque<Command>,
@@ -75,7 +80,7 @@ struct Supervisor {
 
 impl Service {
     pub(crate) fn is_supervisor(&self, pid: Pid) -> bool {
-        self.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid == pid)
+        self.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid == Some(pid))
     }
 
     pub(crate) fn has_supervisor(&self) -> bool {
@@ -168,35 +173,10 @@ impl Init {
         let name = node.entry.name.clone();
         service.started = Some(now);
         match self.spawn_supervisor(index, &name) {
-            Ok(supervisor) => {
-                let token = SERVICES + index as u64;
-                let _ = self.poller.add(&supervisor.channel, token);
-                let Some(service) = self.services.get_mut(index) else { return };
-                service.supervisor = Some(supervisor);
-                service.unstarted = None;
-                let (unheard, restart) =
-                    (std::mem::take(&mut service.unheard), std::mem::take(&mut service.restart));
-                let resume = service.resume;
-                if self.graph.going_down() {
-                    self.tell(index, Command::Halt);
-                } else if self.graph.stopping(index) {
-                    // The one before it may have died before it heard of that.
-                    self.tell(index, Command::Stop);
-                } else if self.graph.wanted(index) {
-                    if !resume {
-                        self.tell(index, self.begin(index));
-                    }
-                    if restart {
-                        self.tell(index, Command::Restart);
-                    }
-                }
-                // After what is wanted: what a death means depends on it, and a start after it would be a new one.
-                for command in unheard {
-                    self.tell(index, command);
-                }
-            }
+            Ok(()) => self.greet(index),
             Err(problem) => {
                 let Some(service) = self.services.get_mut(index) else { return };
+                service.supervisor = None;
                 service.restart_at = Some(now.after(RESPAWN_DELAY));
                 // Told once: it may last, and is tried every second.
                 if service.unstarted.as_ref() != Some(&problem) {
@@ -208,8 +188,39 @@ impl Init {
         }
     }
 
-    fn spawn_supervisor(&self, index: Index, name: &str) -> Result<Supervisor, String> {
+    /// Tells a new supervisor what is wanted of it, and what it could not hear itself.
+    pub(crate) fn greet(&mut self, index: Index) {
+        let Some(service) = self.services.get_mut(index) else { return };
+        service.unstarted = None;
+        let (unheard, restart) = (std::mem::take(&mut service.unheard), std::mem::take(&mut service.restart));
+        let resume = service.resume;
+        if self.graph.going_down() {
+            self.tell(index, Command::Halt);
+        } else if self.graph.stopping(index) {
+            // The one before it may have died before it heard of that.
+            self.tell(index, Command::Stop);
+        } else if self.graph.wanted(index) {
+            if !resume {
+                self.tell(index, self.begin(index));
+            }
+            if restart {
+                self.tell(index, Command::Restart);
+            }
+        }
+        // After what is wanted: what a death means depends on it, and a start after it would be a new one.
+        for command in unheard {
+            self.tell(index, command);
+        }
+    }
+
+    fn spawn_supervisor(&mut self, index: Index, name: &str) -> Result<(), String> {
         let (ours, theirs) = sys::socket::pair().map_err(|error| reason(&error))?;
+        if let Some(service) = self.services.get_mut(index) {
+            service.supervisor =
+                Some(Supervisor { pid: None, channel: ours, waiting: VecDeque::new(), sent: 0, new: true });
+        }
+        // From here on there may be one, whatever becomes of us.
+        self.write_service(index);
         let Some(service) = self.services.get(index) else { return Err("it is gone".to_owned()) };
         let run = self.options.run.as_os_str();
         let mut words = Vec::new();
@@ -253,7 +264,12 @@ impl Init {
                 self.spawn_with("supervise", &arguments, &descriptors, environment, Session::Ours)?
             }
         };
-        Ok(Supervisor { pid, channel: ours, waiting: VecDeque::new(), sent: 0, new: true })
+        if let Some(supervisor) = self.services.get_mut(index).and_then(|service| service.supervisor.as_mut())
+        {
+            supervisor.pid = Some(pid);
+            let _ = self.poller.add(&supervisor.channel, SERVICES + index as u64);
+        }
+        Ok(())
     }
 
     /// Tells a supervisor something. What does not fit now is sent when it does, and what one has not carried out
@@ -310,6 +326,9 @@ impl Init {
                 Ok(None) => {
                     // Its death is yet to be reaped; until then it has no more to say.
                     let _ = self.poller.remove(&supervisor.channel);
+                    if supervisor.pid.is_none() {
+                        self.supervisor_ended(index, WaitStatus::Unknown);
+                    }
                     return;
                 }
                 Err(_) => return,
@@ -318,6 +337,7 @@ impl Init {
     }
 
     fn take_report(&mut self, index: Index, report: &Report<'_>) {
+        let runs = self.graph.nodes().get(index).is_some_and(Node::runs);
         let Some(service) = self.services.get_mut(index) else { return };
         service.main = report.pid;
         service.state = Some(report.state);
@@ -329,6 +349,11 @@ impl Init {
         }
         service.starts = service.starts_before.saturating_add(report.starts);
         report.reason.clone_into(&mut service.reason);
+        // A recovered init has asked how things are: that what does not run is down, and not wanted by its
+        // supervisor, is no wish of anybody's. It may have asked more than once.
+        if service.recovered && !runs && report.state == State::Down {
+            return;
+        }
         self.graph.report(index, report.state, report.want, report.overdue);
         self.announce(index, report.state, report.reason);
         self.dismiss(index);

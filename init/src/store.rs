@@ -35,6 +35,11 @@ impl Deaths {
         self.ring.push_back((pid, status));
     }
 
+    /// All of them, the newest first.
+    pub(crate) fn last(&self) -> impl Iterator<Item = &(Pid, WaitStatus)> {
+        self.ring.iter().rev()
+    }
+
     /// How the process ended that had this number last.
     fn find(&self, pid: Pid) -> Option<WaitStatus> {
         self.ring.iter().rev().find(|(other, _)| *other == pid).map(|(_, status)| *status)

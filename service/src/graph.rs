@@ -22,6 +22,7 @@ mod planned;
 mod planted;
 mod report;
 mod request;
+mod saved;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ mod update;
 
 pub use planned::{PlannedStep, Verb};
 pub use request::{Refusal, Request};
+pub use saved::Saved;
 pub use update::Changes;
 
 use crate::plan::Entry;

@@ -9,6 +9,7 @@ pub mod codec;
 pub mod definition;
 pub mod exit;
 pub mod graph;
+pub mod init_status;
 pub mod list;
 pub mod machine;
 pub mod notify;
@@ -25,6 +26,11 @@ pub use definition::Definition;
 pub use exit::{Pid, WaitStatus};
 pub use signal::Signal;
 pub use tick::Tick;
+
+/// The version of everything that a program of the suite leaves to the one that takes its place: init's
+/// ledger, a supervisor's status and definition, what is said on the channels. A program takes over from
+/// one of its own version only, and says so when it is asked (`--compatible VERSION`).
+pub const STATE_VERSION: u32 = 1;
 
 /// Where the running system keeps what the programs share. Tests and user trees put it elsewhere.
 pub const RUN_DIRECTORY: &str = "/run";

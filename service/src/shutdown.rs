@@ -78,7 +78,7 @@ const FIRST_WORD: Duration = Duration::from_secs(5);
 const NEXT_WORD: Duration = Duration::from_secs(10);
 
 /// How far going down has come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     stage: Stage,
     /// When the stage began, and when it has taken too long.
@@ -91,7 +91,49 @@ pub struct Shutdown {
     hurried: bool,
 }
 
+impl Stage {
+    const ALL: [(&str, Stage); 6] = [
+        ("services", Stage::Services),
+        ("terminate", Stage::Terminate),
+        ("kill", Stage::Kill),
+        ("logger", Stage::Logger),
+        ("unmount", Stage::Unmount),
+        ("end", Stage::End),
+    ];
+}
+
 impl Shutdown {
+    /// A line from which another process can go on in this one's place.
+    #[must_use]
+    pub fn save(&self) -> String {
+        let stage = Stage::ALL.iter().find(|(_, stage)| *stage == self.stage).map_or("end", |(word, _)| word);
+        let Limits { services, terminate, kill, logger, unmount } = self.limits;
+        let limits =
+            [services, terminate, kill, logger, unmount].map(|limit| format!(" {}", limit.as_millis()));
+        let (began, deadline, word, hurried) = (self.began.0, self.deadline.0, self.word.0, self.hurried);
+        format!("{stage} {began} {deadline} {word} {hurried}{}", limits.concat())
+    }
+
+    /// Reads what [`Shutdown::save`] wrote.
+    #[must_use]
+    pub fn restore(text: &str) -> Option<Shutdown> {
+        let mut words = text.split(' ');
+        let word = words.next()?;
+        let stage = Stage::ALL.iter().find(|(name, _)| *name == word)?.1;
+        let mut tick = || words.next()?.parse().ok().map(Tick);
+        let (began, deadline, word) = (tick()?, tick()?, tick()?);
+        let hurried = words.next()? == "true";
+        let mut limit = || words.next()?.parse().ok().map(Duration::from_millis);
+        let limits = Limits {
+            services: limit()?,
+            terminate: limit()?,
+            kill: limit()?,
+            logger: limit()?,
+            unmount: limit()?,
+        };
+        Some(Shutdown { stage, began, deadline, word, limits, hurried })
+    }
+
     /// Begins by waiting for the services, which have been told.
     #[must_use]
     pub fn new(now: Tick, limits: Limits) -> Shutdown {
@@ -203,6 +245,7 @@ mod tests {
         while let Some(deadline) = shutdown.deadline() {
             assert_eq!(shutdown.advance(now, NOTHING), None, "not before its time");
             now = deadline;
+            assert_eq!(Shutdown::restore(&shutdown.save()), Some(shutdown), "it can be gone on with");
             orders.extend(shutdown.advance(now, NOTHING));
         }
         let all = [Order::Terminate, Order::Kill, Order::FinishLogger, Order::Unmount, Order::End];

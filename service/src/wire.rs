@@ -194,6 +194,8 @@ pub enum Fault {
     Abort,
     /// A panic.
     Panic,
+    /// A recursion without an end.
+    Overflow,
 }
 
 impl Fault {
@@ -204,13 +206,15 @@ impl Fault {
             Fault::Segv => "segv",
             Fault::Abort => "abort",
             Fault::Panic => "panic",
+            Fault::Overflow => "overflow",
         }
     }
 
     /// The fault called `word`.
     #[must_use]
     pub fn parse(word: &str) -> Option<Fault> {
-        [Fault::Segv, Fault::Abort, Fault::Panic].into_iter().find(|fault| fault.word() == word)
+        let all = [Fault::Segv, Fault::Abort, Fault::Panic, Fault::Overflow];
+        all.into_iter().find(|fault| fault.word() == word)
     }
 }
 

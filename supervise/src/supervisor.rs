@@ -229,6 +229,8 @@ impl Supervisor {
         self.handle_queue();
         if std::mem::take(&mut self.dirty) {
             self.publish();
+        } else {
+            self.send_report();
         }
         if std::mem::take(&mut self.said_ready) {
             self.close_notification();
@@ -565,6 +567,11 @@ impl Supervisor {
     }
 
     fn command(&mut self, command: Command) {
+        if command == Command::Events {
+            // Init is another now, and wants to know: once what it has said before is done.
+            self.report_pending = true;
+            return;
+        }
         if command == Command::Reexec {
             return self.begin_replacement(None);
         }

@@ -120,6 +120,30 @@ pub fn raise_limit() -> io::Result<()> {
     Ok(())
 }
 
+/// The soft limit that children are given, if this process has raised its own.
+#[must_use]
+pub fn soft_limit() -> Option<u64> {
+    Some(SOFT_LIMIT.load(Ordering::Relaxed)).filter(|soft| *soft != 0)
+}
+
+/// The same for a program that was executed by one that had raised its own.
+pub fn set_soft_limit(soft: u64) {
+    SOFT_LIMIT.store(soft, Ordering::Relaxed);
+}
+
+/// The highest number that an open descriptor of ours can have.
+pub(crate) fn highest_open() -> i32 {
+    let listed = std::fs::read_dir("/proc/self/fd").ok().map(|entries| {
+        let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.max().unwrap_or(2)
+    });
+    // Without /proc, as far as anything was ever opened in a program like this.
+    listed.unwrap_or_else(|| {
+        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+        i32::try_from(limit.min(65_536)).unwrap_or(65_536)
+    })
+}
+
 /// Gives a child the limit that this process was started with. To be called between clone and exec.
 pub(crate) fn restore_limit() {
     let soft = SOFT_LIMIT.load(Ordering::Relaxed);

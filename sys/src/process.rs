@@ -390,7 +390,13 @@ mod tests {
         let child = Command::new("sh").args(["-c", "kill -s 37 $$"]).spawn().unwrap();
         let pid = Pid::new(child.id().cast_signed()).unwrap();
         let signal = Signal::parse("RTMIN+3").unwrap();
+        assert!(is_child(pid));
+        let seen = std::iter::from_fn(|| Some(peek_at(libc::P_PID, pid.number().unsigned_abs()).unwrap()))
+            .flatten()
+            .next();
+        assert_eq!(seen, Some((pid, WaitStatus::Signalled { signal, core: false })), "and is left there");
         assert_eq!(wait_for(pid), Some(WaitStatus::Signalled { signal, core: false }));
+        assert!(!is_child(pid));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use crate::record::Record;
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use service::Pid;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
@@ -13,6 +13,17 @@ use std::ptr::null;
 
 /// The most descriptors that one child is given.
 pub const DESCRIPTORS_MAX: usize = 64;
+
+/// The signals of [`crate::crash::FAULTS`].
+const FAULTS: [Signal; 7] = [
+    Signal::SIGSEGV,
+    Signal::SIGABRT,
+    Signal::SIGBUS,
+    Signal::SIGILL,
+    Signal::SIGFPE,
+    Signal::SIGSYS,
+    Signal::SIGTRAP,
+];
 
 /// Child descriptors are numbered below this, and ours are copied to this number and up on the way.
 const NUMBERS_BELOW: i32 = 64;
@@ -156,10 +167,14 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Child, SpawnError> {
         failure: None,
     };
 
-    // A handler of ours must not run in the child while it shares our memory: nothing may come in until
-    // it has reset them all.
+    // A handler must not run in the child while it shares our memory: nothing may come in until it has reset
+    // them all. Faults cannot be put off; their handler knows the child from us.
+    let mut all = SigSet::all();
+    for signal in FAULTS {
+        all.remove(signal);
+    }
     let mut old = SigSet::empty();
-    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut old));
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), Some(&mut old));
     let started = clone(&mut plan);
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&old), None);
 
@@ -266,7 +281,7 @@ fn prepare_and_execute(plan: &Plan<'_>) -> Result<(), SpawnError> {
         nix::unistd::chdir(directory).map_err(at(Step::Directory))?;
     }
     if plan.spawn.dies_with_us {
-        let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+        let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
     }
     let apart = plan.spawn.new_pid_namespace;
     let look = || outside().ok_or(Errno::ENOENT).map_err(at(Step::Namespace));

@@ -37,8 +37,26 @@ fn graph(lines: &[&str]) -> Graph {
     Graph::new(entries.collect())
 }
 
-/// Does everything that can be done, and tells it in words.
+/// The same graph as another process gets it that goes on in this one's place.
+fn handed_on(graph: &Graph) -> Graph {
+    let saved = |(index, node): (Index, &Node)| {
+        let saved = graph.saved(index).unwrap();
+        assert_eq!(Saved::parse(&saved.to_string()), Some(saved));
+        (node.entry.clone(), Some(saved))
+    };
+    let goal = Goal::parse(&graph.goal().to_string()).unwrap();
+    Graph::restored(graph.nodes().iter().enumerate().map(saved).collect(), goal, graph.going_down())
+}
+
+/// Does everything that can be done, and tells it in words. Who takes over at this point does the same.
 fn steps(graph: &mut Graph) -> Vec<String> {
+    let expected = all_steps(&mut handed_on(graph));
+    let all = all_steps(graph);
+    assert_eq!(all, expected, "of the graph that was handed on");
+    all
+}
+
+fn all_steps(graph: &mut Graph) -> Vec<String> {
     let mut all = Vec::new();
     while let Some(step) = graph.step() {
         let name = |index: Index| graph.nodes()[index].entry.name.clone();
@@ -519,8 +537,11 @@ fn random_graph(edges: &[(usize, usize, u8)], size: usize) -> Graph {
 
 /// Carries out steps: what is launched runs, what is told to stop will be down when the trace says so.
 fn perform(g: &mut Graph, told: &mut [bool]) {
+    let mut copy = handed_on(g);
+    let expected: Vec<Step> = std::iter::from_fn(|| copy.step()).take(10_000).collect();
     let mut count = 0;
     while let Some(step) = g.step() {
+        assert_eq!(Some(&step), expected.get(count), "who takes over does the same");
         match step {
             Step::Launch(index) => {
                 assert!(!g.going_down(), "nothing is started while going down");
@@ -543,6 +564,7 @@ fn perform(g: &mut Graph, told: &mut [bool]) {
         count += 1;
         assert!(count < 10_000, "no end");
     }
+    assert_eq!(count, expected.len(), "and no more");
 }
 
 proptest! {
