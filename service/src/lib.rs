@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod adoption;
 pub mod backoff;
 pub mod codec;
 pub mod definition;

@@ -5,6 +5,7 @@
 //! process it is given the one that was found.
 
 use crate::supervisor::{ADOPTED, Supervisor};
+use service::adoption::Found;
 use service::machine::Event;
 use service::status::{State, Status};
 use service::wire::SupervisorMessage;
@@ -29,14 +30,10 @@ pub(crate) struct Adopted {
     pub(crate) deadline: Option<Tick>,
 }
 
-/// A process that the last supervisor had started and not told of.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pid: Pid,
-    started: Tick,
-    /// None if it is gone.
-    descriptor: Option<OwnedFd>,
-}
+/// What tells the end of a process that was found; none if it is gone.
+type Descriptor = Option<OwnedFd>;
+/// What the last supervisor had started and not told of.
+pub(crate) type Leftovers = service::adoption::Leftovers<Descriptor>;
 
 /// What a process was known by when it was written down.
 struct Identity {
@@ -60,10 +57,8 @@ impl Supervisor {
             self.take_over(old);
         }
         let written = old.as_ref().map_or(Tick(0), |old| old.since.max(old.started.unwrap_or(Tick(0))));
-        // A process that the status names has been told of, whenever it was started.
-        let told = self.machine.awaited();
-        self.found_main = self.unpublished(Slot::Main, written).filter(|found| Some(found.pid) != told);
-        self.found_after = self.unpublished(Slot::After, written).filter(|found| Some(found.pid) != told);
+        let (main, after) = (self.unpublished(Slot::Main), self.unpublished(Slot::After));
+        self.leftovers = Leftovers::new(&self.machine, main, after, written);
         // Of what is down the first thing told is what became of the first command: that it is down is no news, and
         // init would take it for a stop.
         self.dirty |= self.known && (self.machine.state() != State::Down);
@@ -113,10 +108,9 @@ impl Supervisor {
         self.after_start = look.map_or(0, |(start, _)| start);
     }
 
-    /// The process that the last supervisor had started when it was killed, before it could say so: after
-    /// `written`, when it last said anything.
-    fn unpublished(&self, slot: Slot, written: Tick) -> Option<Found> {
-        let (pid, started) = sys::record::read(&self.record_path, slot).filter(|(_, at)| *at > written)?;
+    /// The process that a supervisor before us put into the record last.
+    fn unpublished(&self, slot: Slot) -> Option<Found<Descriptor>> {
+        let (pid, started) = sys::record::read(&self.record_path, slot)?;
         if sys::process::is_child(pid) {
             return None;
         }
@@ -125,57 +119,35 @@ impl Supervisor {
             Tick(look.start.saturating_mul(CLOCK_TICK)) <= started && look.session == pid.number()
         });
         let identity = identity.map(|look| Identity { start: look.start, inode: None });
-        let descriptor = identity.and_then(|identity| open(pid, &identity));
-        Some(Found { pid, started, descriptor })
+        let with = identity.and_then(|identity| open(pid, &identity));
+        Some(Found { pid, started, with })
     }
 
     /// Leads the machine to where it asks for what was found, if nothing else does.
     pub(crate) fn follow_found(&mut self) {
-        if self.found_main.is_none() || self.machine.awaited().is_some() || !self.queue.is_empty() {
-            return;
-        }
-        if matches!(self.machine.state(), State::Finishing | State::Stopping) {
-            return;
-        }
-        if std::mem::replace(&mut self.followed, true) {
-            // Nothing leads there: it will not be started, and that it was is an end that nobody waits for.
-            self.found_main = None;
-            return;
-        }
-        let waits = self.machine.next_start().is_some();
-        self.queue.push_back(if waits { Event::Tick } else { Event::Start });
-    }
-
-    /// When the time comes that the machine waits for: at once, if it has come for the supervisor before us.
-    pub(crate) fn time_for(&self, event: Event, now: Tick) -> Tick {
-        match self.machine.next_start() {
-            Some(at) if event == Event::Tick && self.found_main.is_some() => now.max(at),
-            _ => now,
+        if self.queue.is_empty() {
+            self.queue.extend(self.leftovers.lead(&self.machine));
         }
     }
 
     /// The main process, if it runs already; what has become of it is told later.
     pub(crate) fn claim_main(&mut self) -> Option<Pid> {
-        let found = self.found_main.take()?;
-        let look = sys::process::look(found.pid).filter(|_| found.descriptor.is_some());
+        let found = self.leftovers.claim_main()?;
+        let look = sys::process::look(found.pid).filter(|_| found.with.is_some());
         self.pid_start = look.map_or(0, |look| look.start);
-        self.pid_inode = found.descriptor.as_ref().and_then(sys::process::inode);
+        self.pid_inode = found.with.as_ref().and_then(sys::process::inode);
         self.last_pid = Some(found.pid);
-        // What ran before it is not what runs after it.
-        self.found_after.take_if(|after| after.started < found.started);
         self.say(&format!("notice: adopted process {}, started just before", found.pid));
-        self.watch(found.pid, found.descriptor);
+        self.watch(found.pid, found.with);
         self.read_kept();
         Some(found.pid)
     }
 
     /// The same for what runs once the main process is dead.
     pub(crate) fn claim_after(&mut self) -> Option<Pid> {
-        // Of two, the main process is the later one.
-        let later = self.found_main.as_ref().map_or(Tick(u64::MAX), |found| found.started);
-        let found = self.found_after.take().filter(|found| found.started < later)?;
+        let found = self.leftovers.claim_after()?;
         self.after_start = sys::process::look(found.pid).map_or(0, |look| look.start);
-        self.watch(found.pid, found.descriptor);
+        self.watch(found.pid, found.with);
         Some(found.pid)
     }
 

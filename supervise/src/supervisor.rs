@@ -1,6 +1,6 @@
 //! The loop, and the performing of actions.
 
-use crate::adopt::{Adopted, Found};
+use crate::adopt::{Adopted, Leftovers};
 use crate::arguments::Options;
 use crate::control_scripts::Control;
 use crate::inherit::Inherited;
@@ -60,10 +60,7 @@ pub(crate) struct Supervisor {
     pub(crate) notify: Option<Notify>,
     pub(crate) control: Option<Control>,
     pub(crate) adopted: Option<Adopted>,
-    pub(crate) found_main: Option<Found>,
-    pub(crate) found_after: Option<Found>,
-    /// The machine has been led to it, as far as it goes.
-    pub(crate) followed: bool,
+    pub(crate) leftovers: Leftovers,
     /// A child that has ended, and is reaped once that has been told.
     pub(crate) unreaped: Option<Pid>,
     /// There may be others.
@@ -151,9 +148,7 @@ impl Supervisor {
             notify: None,
             control: None,
             adopted: None,
-            found_main: None,
-            found_after: None,
-            followed: false,
+            leftovers: Leftovers::default(),
             unreaped: None,
             // A supervisor that was replaced in place may have left some.
             deaths: options.resume,
@@ -271,9 +266,9 @@ impl Supervisor {
 
     fn handle(&mut self, event: Event) {
         self.filed = false;
-        let now = self.time_for(event, sys::clock::now());
+        let now = self.leftovers.time_of(&self.machine, event, sys::clock::now());
         let starts = matches!(event, Event::Start | Event::Once | Event::Restart);
-        if starts && self.found_main.is_none() && self.skip() {
+        if starts && !self.leftovers.has_main() && self.skip() {
             return;
         }
         let uptime = self.machine.started().map_or(std::time::Duration::ZERO, |started| now.since(started));
