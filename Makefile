@@ -83,6 +83,7 @@ unit: build
 	@$(CARGO) test --quiet --workspace --exclude tests
 
 system: image
+	@scripts/oracle-root
 	@echo 'test: processes, PID namespaces and virtual machines'
 	@$(CARGO) test --quiet -p tests
 

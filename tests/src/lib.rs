@@ -18,6 +18,7 @@ pub mod hostile;
 pub mod http;
 pub mod machine;
 pub mod observer;
+pub mod oracle;
 pub mod process;
 pub mod programs;
 pub mod supervised;

@@ -132,6 +132,14 @@ impl Supervised {
         self.child.wait().unwrap();
     }
 
+    /// Waits for the end of a supervisor that was killed.
+    ///
+    /// # Panics
+    /// If it cannot be waited for.
+    pub fn wait_for_end(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Starts another supervisor in the place of one that has ended.
     pub fn start_again(&mut self, arguments: &[&str]) {
         self.child = spawn(&self.fixture, &self.name, arguments);

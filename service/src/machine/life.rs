@@ -144,7 +144,8 @@ impl Machine {
             return self.begin_finish(now, died, actions);
         }
         let asked = self.start_again || self.want == Want::Down;
-        if finish == PERMANENT_FAILURE && !asked && !planted!(PermanentFailureForgotten) {
+        let gives_up = finish == PERMANENT_FAILURE && self.policy.finish_gives_up;
+        if gives_up && !asked && !planted!(PermanentFailureForgotten) {
             self.rest(Phase::Failed, Reason::Permanent);
         } else {
             self.after_death(now, died, actions);

@@ -1,6 +1,6 @@
 //! The parts of a definition that decide what is done.
 
-use crate::definition::{Definition, Health, Kind, ReadyMethod, Restart, Scope, Stop};
+use crate::definition::{Definition, Health, Kind, ReadyMethod, Restart, Scope, Stop, Style};
 use std::time::Duration;
 
 /// What [`super::Machine`] goes by. Nothing in it changes while a machine lives.
@@ -9,6 +9,8 @@ pub(super) struct Policy {
     pub(super) oneshot: bool,
     pub(super) finish: bool,
     pub(super) finish_timeout: Option<Duration>,
+    /// Whether a finish script can declare that restarting is of no use.
+    pub(super) finish_gives_up: bool,
     /// It has a down command.
     pub(super) undo: bool,
     pub(super) ready_by: ReadyBy,
@@ -64,6 +66,7 @@ impl Policy {
             oneshot,
             finish: definition.finish,
             finish_timeout: definition.finish_timeout,
+            finish_gives_up: definition.style != Style::Runit,
             undo: oneshot && !definition.down_command.is_empty(),
             ready_by: match ready.method {
                 ReadyMethod::Immediate => ReadyBy::Running,

@@ -1,0 +1,112 @@
+//! runsv (runsv(8), sv(8)).
+
+use super::{Ask, Side, View, run, theirs};
+use crate::fixture::Fixture;
+use crate::wait::{eventually, eventually_some};
+use service::{Pid, Signal};
+use std::fs::File;
+use std::io::Write;
+use std::process::Child;
+
+/// A runsv over the service `a`.
+pub struct Runit {
+    child: Option<Child>,
+    fixture: Fixture,
+}
+
+impl Runit {
+    pub(super) fn new(fixture: Fixture) -> Runit {
+        Runit { child: None, fixture }
+    }
+
+    /// One character of runsv's control interface (runsv(8), CONTROL).
+    fn control(&self, letter: &str) {
+        let path = self.fixture.path("services/a/supervise/control");
+        File::options().write(true).open(path).unwrap().write_all(letter.as_bytes()).unwrap();
+    }
+
+    /// Runs `sv`, and returns its exit code.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    #[must_use]
+    pub fn sv(fixture: &Fixture, words: &[&str]) -> i32 {
+        let mut command = theirs("sv");
+        command.args(words).arg("./a");
+        run(command, &fixture.path("services")).status.code().unwrap_or(-1)
+    }
+}
+
+impl Side for Runit {
+    fn fixture(&self) -> &Fixture {
+        &self.fixture
+    }
+
+    fn start(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.wait().unwrap();
+        }
+        let log = File::options().create(true).append(true).open(self.fixture.path("log")).unwrap();
+        let mut command = theirs("runsv");
+        command.arg("a").current_dir(self.fixture.path("services"));
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(sys::child::die_with_parent(&mut command).spawn().unwrap());
+        let ok = self.fixture.path("services/a/supervise/ok");
+        eventually("runsv listens", || {
+            use std::os::unix::fs::OpenOptionsExt;
+            // Without a reader it cannot be opened (fifo(7)).
+            File::options().write(true).custom_flags(0o4000).open(&ok).is_ok()
+        });
+    }
+
+    fn ask(&self, ask: Ask) {
+        match ask {
+            Ask::Up => self.control("u"),
+            Ask::Down => self.control("d"),
+            Ask::Once => self.control("o"),
+            Ask::Restart => self.control("tcu"),
+            Ask::Pause => self.control("p"),
+            Ask::Continue => self.control("c"),
+            Ask::Send(signal) => self.control(match signal {
+                Signal::TERM => "t",
+                Signal::HUP => "h",
+                Signal::INT => "i",
+                Signal::USR1 => "1",
+                Signal::USR2 => "2",
+                Signal::KILL => "k",
+                other => panic!("runsv has no letter for {other}"),
+            }),
+        }
+    }
+
+    fn view(&self) -> Option<View> {
+        // `run`, `run, paused`, `run, want down`, `down, want up`, `finish` … (runsv(8), STATUS)
+        let text = self.fixture.read("services/a/supervise/stat");
+        let text = text.strip_suffix('\n')?;
+        let up = text.starts_with("run");
+        let wanted = (up && !text.contains("want down")) || text.contains("want up");
+        Some(View { up, wanted, ready: up, paused: text.contains("paused") })
+    }
+
+    fn supervisor(&self) -> Pid {
+        Pid::new(self.child.as_ref().unwrap().id().cast_signed()).unwrap()
+    }
+
+    fn exit(&mut self) {
+        self.control("x");
+        let child = self.child.as_mut().unwrap();
+        eventually_some("runsv ends", || child.try_wait().unwrap());
+    }
+}
+
+impl Drop for Runit {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- what runsv says\n{}", self.fixture.read("log"));
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! s6-supervise (s6-supervise(1), s6-svc(1), s6-svstat(1)).
+
+use super::{Ask, Side, View, run, theirs};
+use crate::fixture::Fixture;
+use crate::wait::{eventually, eventually_some};
+use service::{Pid, Signal};
+use std::fs::File;
+use std::process::Child;
+
+/// An s6-supervise over the service `a`.
+pub struct S6 {
+    child: Option<Child>,
+    fixture: Fixture,
+}
+
+impl S6 {
+    pub(super) fn new(fixture: Fixture) -> S6 {
+        S6 { child: None, fixture }
+    }
+
+    fn svc(&self, options: &[&str]) {
+        let mut command = theirs("s6-svc");
+        command.args(options).arg("a");
+        let output = run(command, &self.fixture.path("services"));
+        assert!(output.status.success(), "s6-svc {options:?}");
+    }
+}
+
+impl Side for S6 {
+    fn fixture(&self) -> &Fixture {
+        &self.fixture
+    }
+
+    fn start(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.wait().unwrap();
+        }
+        let log = File::options().create(true).append(true).open(self.fixture.path("log")).unwrap();
+        let mut command = theirs("s6-supervise");
+        command.arg("a").current_dir(self.fixture.path("services"));
+        command.env("FOREIGN", "of the machine").stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(sys::child::die_with_parent(&mut command).spawn().unwrap());
+        eventually("s6-supervise listens", || {
+            let mut command = theirs("s6-svok");
+            command.arg("a").current_dir(self.fixture.path("services")).status().unwrap().success()
+        });
+    }
+
+    fn ask(&self, ask: Ask) {
+        match ask {
+            Ask::Up => self.svc(&["-u"]),
+            Ask::Down => self.svc(&["-d"]),
+            Ask::Once => self.svc(&["-o"]),
+            Ask::Restart => self.svc(&["-r"]),
+            Ask::Pause => self.svc(&["-p"]),
+            Ask::Continue => self.svc(&["-c"]),
+            Ask::Send(signal) => self.svc(&[letter(signal)]),
+        }
+    }
+
+    fn view(&self) -> Option<View> {
+        let mut command = theirs("s6-svstat");
+        command.args(["-o", "up,wantedup,ready,paused", "a"]).current_dir(self.fixture.path("services"));
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+        let mut words = text.split_whitespace().map(|word| word == "true");
+        let mut next = || words.next();
+        Some(View { up: next()?, wanted: next()?, ready: next()?, paused: next()? })
+    }
+
+    fn supervisor(&self) -> Pid {
+        Pid::new(self.child.as_ref().unwrap().id().cast_signed()).unwrap()
+    }
+
+    fn exit(&mut self) {
+        self.svc(&["-xd"]);
+        let child = self.child.as_mut().unwrap();
+        eventually_some("s6-supervise ends", || child.try_wait().unwrap());
+    }
+}
+
+/// s6-svc's option for a signal; `-s` is since 2.12.
+fn letter(signal: Signal) -> &'static str {
+    match signal {
+        Signal::KILL => "-k",
+        Signal::TERM => "-t",
+        Signal::HUP => "-h",
+        Signal::INT => "-i",
+        Signal::USR1 => "-1",
+        Signal::USR2 => "-2",
+        other => panic!("no option for {other}"),
+    }
+}
+
+impl Drop for S6 {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- what s6-supervise says\n{}", self.fixture.read("log"));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Debian's root filesystem with its own daemons, in namespaces of its own: once under its runit, once under our init.
+//! What is written goes to a layer above it that is gone afterwards.
+
+use super::root;
+use crate::fixture::Fixture;
+use crate::process;
+use crate::programs::program;
+use crate::wait::{eventually, eventually_some};
+use service::status::{State, Status};
+use service::{Pid, Signal};
+use std::fs::File;
+use std::process::{Child, Command, Output, Stdio};
+
+/// Whether this user may make one: the daemons change their users, which takes root.
+#[must_use]
+pub fn possible() -> bool {
+    process::own_user() == 0
+}
+
+/// Makes the namespaces ready, and executes what is to be their first process. Devices, `/run` and the network are their own.
+const SETUP: &str = r#"
+set -e
+place=$1; shift
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$place/upper,workdir=$place/work" "$place/root"; shift
+cd "$place/root"
+mount -t proc proc proc
+mount -t tmpfs -o mode=755 dev dev
+for node in null zero full random urandom; do : >dev/$node; mount --bind /dev/$node dev/$node; done
+ln -s /proc/self/fd dev/fd
+mkdir -m 1777 dev/shm
+mount -t tmpfs -o mode=755 run run
+mkdir -p run/lock run/runit/supervise usr/lib/mainstay
+mount --bind "$place/programs" usr/lib/mainstay
+ip link set lo up
+exec chroot . "$@"
+"#;
+
+/// Programs and files that run in one.
+pub struct World {
+    child: Child,
+    first: Pid,
+    ours: bool,
+    tree: String,
+    fixture: Fixture,
+}
+
+impl World {
+    /// Starts every service directory in `tree`, under our init or under runit's; `prepare` is a script that is run in
+    /// the root before.
+    #[must_use]
+    pub fn start(ours: bool, tree: &str, prepare: &str) -> World {
+        let fixture = Fixture::new();
+        for directory in ["upper", "work", "root", "programs"] {
+            std::fs::create_dir_all(fixture.path(directory)).unwrap();
+        }
+        for name in ["init", "supervise", "svctl", "svlog"] {
+            std::fs::copy(program(name), fixture.path("programs").join(name)).unwrap();
+        }
+        fixture.write("prepare", &format!("#!/bin/sh\nset -e\n{prepare}\nexec \"$@\"\n"));
+        std::fs::rename(fixture.path("prepare"), fixture.path("programs/prepare")).unwrap();
+        let console = File::create(fixture.path("console")).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child", "--"]);
+        command.args(["sh", "-c", SETUP, "sh"]).arg(fixture.place()).arg(root());
+        command.args(["/bin/sh", "/usr/lib/mainstay/prepare"]);
+        if ours {
+            command.args(["/usr/lib/mainstay/init", "--services", tree]);
+            command.args(["--run", "/run/mainstay", "--logs", "/var/log/mainstay"]);
+        } else {
+            command.args([
+                "/usr/bin/env",
+                "-",
+                "PATH=/usr/local/sbin:/usr/local/bin:/sbin:/usr/sbin:/bin:/usr/bin",
+            ]);
+            command.args([&format!("SVDIR={tree}"), "runsvdir", "-P", tree]);
+        }
+        command.stdin(Stdio::null()).stdout(console.try_clone().unwrap()).stderr(console);
+        let child = sys::child::die_with_parent(&mut command).spawn().unwrap();
+        let outer = Pid::new(child.id().cast_signed()).unwrap();
+        let name = if ours { "init" } else { "runsvdir" };
+        let first = eventually_some(&format!("{name} runs"), || {
+            let first = process::children(outer).first().copied()?;
+            process::field(first, "Name").filter(|found| found == name).map(|_| first)
+        });
+        World { child, first, ours, tree: tree.to_owned(), fixture }
+    }
+
+    /// Whether it is ours.
+    #[must_use]
+    pub fn ours(&self) -> bool {
+        self.ours
+    }
+
+    /// Runs a shell command in it.
+    ///
+    /// # Panics
+    /// If that is refused.
+    #[must_use]
+    pub fn run(&self, script: &str) -> Output {
+        let mut command = Command::new("nsenter");
+        command.arg("--target").arg(self.first.to_string());
+        command.args(["--mount", "--pid", "--net", "--ipc", "--uts", "--root", "--wd=/"]);
+        command.args(["/usr/bin/env", "-", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
+        command.args([&format!("SVDIR={}", self.tree), "/usr/bin/timeout", "20", "/bin/bash", "-c", script]);
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// What a shell command in it prints, if it succeeds.
+    #[must_use]
+    pub fn says(&self, script: &str) -> Option<String> {
+        let output = self.run(script);
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Waits until a shell command succeeds and prints something that has this text.
+    #[track_caller]
+    pub fn wait_for(&self, script: &str, text: &str) {
+        let who = if self.ours { "ours" } else { "theirs" };
+        eventually(&format!("{who}: `{script}` says {text:?}"), || {
+            self.says(script).is_some_and(|output| output.contains(text))
+        });
+    }
+
+    /// The main process of a service, by its number inside; none if it has none.
+    #[must_use]
+    pub fn pid(&self, name: &str) -> Option<Pid> {
+        if self.ours {
+            let status = Status::decode(&self.says(&format!("cat /run/mainstay/service/{name}/status"))?)?;
+            status.pid.filter(|_| matches!(status.state, State::Up | State::Starting))
+        } else {
+            let tree = &self.tree;
+            let text = self.says(&format!(
+                "grep -q ^run {tree}/{name}/supervise/stat && cat {tree}/{name}/supervise/pid"
+            ))?;
+            text.trim().parse().ok().and_then(Pid::new)
+        }
+    }
+
+    /// Kills the main process of a service, and all others of the same program, which would keep its port; then waits
+    /// for another.
+    #[track_caller]
+    pub fn kill(&self, name: &str) {
+        let old = eventually_some(&format!("{name} runs"), || self.pid(name));
+        let script = format!(
+            "read -r program < /proc/{old}/comm; grep -lx \"$program\" /proc/[0-9]*/comm | cut -d/ -f3 | xargs kill -KILL"
+        );
+        let _ = self.run(&script);
+        eventually(&format!("{name} runs again"), || self.pid(name).is_some_and(|pid| pid != old));
+    }
+
+    /// Takes everything down in order, and waits until nothing runs any more.
+    pub fn shut_down(&mut self) {
+        if self.ours {
+            assert!(self.run("/usr/lib/mainstay/svctl --run /run/mainstay poweroff").status.success());
+            eventually("the machine has gone down", || self.child.try_wait().unwrap().is_some());
+        } else {
+            // On HUP runsvdir tells every runsv to end, and ends itself without waiting for them (runsvdir(8)); then
+            // whatever is left would be killed. So they are told first, one by one, as runit's stage 3 does.
+            let tree = &self.tree;
+            let _ = self.run(&format!("sv -w 15 force-stop {tree}/*; sv exit {tree}/*"));
+            process::send(self.first, Signal::HUP);
+            eventually("runsvdir has ended", || self.child.try_wait().unwrap().is_some());
+        }
+    }
+
+    /// A file that was written in it.
+    #[must_use]
+    pub fn written(&self, path: &str) -> String {
+        let bytes = std::fs::read(self.fixture.path("upper").join(path)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let who = if self.ours { "ours" } else { "theirs" };
+            eprintln!("--- the console, {who}\n{}", self.fixture.read("console"));
+            for entry in
+                std::fs::read_dir(self.fixture.path("upper/var/log/mainstay")).into_iter().flatten().flatten()
+            {
+                let log = std::fs::read_to_string(entry.path().join("current")).unwrap_or_default();
+                eprintln!("--- {}\n{log}", entry.path().display());
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
