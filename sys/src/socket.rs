@@ -53,6 +53,14 @@ pub fn send_all(fd: impl AsFd, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// `WouldBlock` when there is none now, others of recvmsg(2).
 pub fn receive(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option<OwnedFd>)>> {
+    match receive_once(&fd, buffer) {
+        // The other side has closed before it read everything. That is told once, before its last words.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => receive_once(&fd, buffer),
+        received => received,
+    }
+}
+
+fn receive_once(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option<OwnedFd>)>> {
     let mut space = nix::cmsg_space!([std::os::fd::RawFd; 4]);
     let mut slices = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
@@ -211,6 +219,17 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "through");
+    }
+
+    #[test]
+    fn the_last_words_of_one_that_left_without_listening_are_heard() {
+        let (a, b) = pair().unwrap();
+        send(&a, b"to it", None).unwrap();
+        send(&b, b"last words", None).unwrap();
+        drop(b);
+        let mut buffer = [0; 16];
+        assert_eq!(receive(&a, &mut buffer).unwrap().map(|(length, _)| length), Some(10));
+        assert!(receive(&a, &mut buffer).unwrap().is_none());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tests::{DEADLINE, Machine, Pid, Signal, State, process};
+use tests::{DEADLINE, Ending, Machine, Pid, Signal, State, process};
 
 /// Everything that can happen, and how often.
 const DEEDS: [(Deed, u64); 16] = [
@@ -232,6 +232,28 @@ impl Chaos {
             self.model.start(name);
         }
         seen
+    }
+
+    /// Takes the machine down, and tells of what is left if that does not come to an end.
+    #[track_caller]
+    pub(crate) fn power_off(&mut self) {
+        self.tell("poweroff");
+        let begun = Instant::now();
+        while self.machine.ended().is_none() {
+            if begun.elapsed() > DEADLINE {
+                let names = self.model.specs.iter().map(|spec| spec.name.as_str());
+                let left = names.map(|name| (name, self.evidence(name)));
+                let left = left.filter(|(_, evidence)| evidence.contains("supervise --run"));
+                let left: Vec<String> = left
+                    .map(|(name, evidence)| {
+                        format!("{name}: {:?}\n{evidence}", self.machine.try_status(name))
+                    })
+                    .collect();
+                panic!("the machine does not go down:\n{}", left.join("\n"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(self.machine.ended(), Some(Ending::Off));
     }
 
     /// The services that are not where they should be by now, if there are any.

@@ -20,7 +20,7 @@ use chaos::Chaos;
 use random::Random;
 use resources::Resources;
 use std::time::{Duration, Instant};
-use tests::{Ending, Fixture};
+use tests::Fixture;
 
 /// How long things go on, and the seed of it.
 fn settings() -> (Duration, u64) {
@@ -49,8 +49,8 @@ fn fifty_services_come_through_whatever_happens_to_them() {
     eprintln!("soak: {before}\nsoak: {after}");
     after.assert_no_growth_since(&before);
     account::check_runs(&chaos);
-    let Chaos { mut machine, model, logger_deaths, .. } = chaos;
-    assert_eq!(machine.go_down("poweroff"), Ending::Off);
+    chaos.power_off();
+    let Chaos { machine, model, logger_deaths, .. } = chaos;
     account::check_logs(&machine, &model, logger_deaths);
     assert_eq!(machine.fixture.read("violations"), "");
 }
