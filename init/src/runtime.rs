@@ -352,6 +352,7 @@ impl Init {
             session,
             own_number: None,
             new_pid_namespace: false,
+            cgroup: None,
             record: None,
             dies_with_us: false,
         });

@@ -31,6 +31,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) new_pid_namespace: bool,
     /// What it gets of what init was given, if it does.
     pub(crate) inherited: Option<&'a Inherited>,
+    /// The control group that it enters.
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
     /// Where it puts down its number before it begins, if it is to be found again.
     pub(crate) record: Option<Record<'a>>,
     /// Whether it is of no use to another supervisor, and is killed when this one is.
@@ -74,6 +76,7 @@ pub(crate) fn start(
         session: inherit::session(surroundings.inherited.is_some()),
         own_number: surroundings.inherited.and_then(Inherited::owner).or(surroundings.own_number),
         new_pid_namespace: surroundings.new_pid_namespace,
+        cgroup: surroundings.cgroup,
         record: surroundings.record,
         dies_with_us: surroundings.ours_alone,
     })
@@ -86,6 +89,7 @@ pub(crate) fn start(
         }
         sys::spawn::Step::Clone
         | sys::spawn::Step::Namespace
+        | sys::spawn::Step::Cgroup
         | sys::spawn::Step::Session
         | sys::spawn::Step::Descriptors
         | sys::spawn::Step::Parent => problem.to_string(),

@@ -7,6 +7,7 @@
 mod adopt;
 mod arguments;
 mod audit;
+mod cgroup;
 mod conditions;
 mod control_scripts;
 mod inherit;

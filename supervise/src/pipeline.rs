@@ -34,6 +34,7 @@ impl Supervisor {
             extra: &[],
             variables: &[],
             own_number: None,
+            cgroup: None,
             new_pid_namespace: false,
             inherited: None,
             record: None,

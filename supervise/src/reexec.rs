@@ -50,6 +50,7 @@ impl Supervisor {
             session: Session::New,
             own_number: None,
             new_pid_namespace: false,
+            cgroup: None,
             record: None,
             dies_with_us: true,
         });

@@ -2,6 +2,7 @@
 
 use crate::adopt::{Adopted, Leftovers};
 use crate::arguments::Options;
+use crate::cgroup::Group;
 use crate::control_scripts::Control;
 use crate::inherit::Inherited;
 use crate::launch::{self, Surroundings};
@@ -11,7 +12,7 @@ use crate::reexec::Replacement;
 use crate::store::READY;
 use crate::tasks::Tasks;
 use crate::{conditions, narrate, scripts};
-use service::definition::ReadyMethod;
+use service::definition::{ReadyMethod, Scope};
 use service::machine::{Action, Event, Machine};
 use service::status::{State, Want};
 use service::wire::Command;
@@ -59,6 +60,7 @@ pub(crate) struct Supervisor {
     pub(crate) tasks: Tasks,
     pub(crate) notify: Option<Notify>,
     pub(crate) control: Option<Control>,
+    pub(crate) group: Option<Group>,
     pub(crate) adopted: Option<Adopted>,
     pub(crate) leftovers: Leftovers,
     /// A child that has ended, and is reaped once that has been told.
@@ -147,6 +149,7 @@ impl Supervisor {
             tasks: Tasks::default(),
             notify: None,
             control: None,
+            group: None,
             adopted: None,
             leftovers: Leftovers::default(),
             unreaped: None,
@@ -172,6 +175,7 @@ impl Supervisor {
             lock,
         };
         supervisor.open_notify();
+        supervisor.open_group();
         supervisor.adopt(options.resume);
         let wanted = options.wanted.as_deref().and_then(Command::parse);
         if let Some(command) = wanted.filter(|_| !supervisor.known) {
@@ -321,13 +325,13 @@ impl Supervisor {
             Action::SpawnDown => self.spawn_down(),
             Action::StartTask(task) => self.start_task(task),
             Action::EndTask(task) => self.end_task(task),
-            Action::Sweep => {}
+            Action::Sweep => self.sweep(),
             Action::Publish => self.dirty = true,
             Action::Exit => self.exiting = true,
         }
     }
 
-    fn signal(&mut self, pid: Pid, signal: Signal, scope: service::definition::Scope) {
+    fn signal(&mut self, pid: Pid, signal: Signal, scope: Scope) {
         if signal == Signal::KILL && self.machine.state() != State::Up {
             self.say(&format!("warning: process {pid} has not ended in time (killing it)"));
         }
@@ -336,12 +340,12 @@ impl Supervisor {
         }
     }
 
-    pub(crate) fn send(&mut self, pid: Pid, signal: Signal, scope: service::definition::Scope) {
+    pub(crate) fn send(&mut self, pid: Pid, signal: Signal, scope: Scope) {
         let sent = match scope {
-            service::definition::Scope::Main => sys::process::signal(pid, signal),
-            service::definition::Scope::Group | service::definition::Scope::Cgroup => {
-                sys::process::signal_group(pid, signal)
-            }
+            Scope::Main => sys::process::signal(pid, signal),
+            // A finish script is not in it.
+            Scope::Cgroup if self.machine.pid() == Some(pid) => self.signal_all(pid, signal),
+            Scope::Group | Scope::Cgroup => sys::process::signal_group(pid, signal),
         };
         if let Err(error) = sent {
             let reason = launch::reason(&error);
@@ -379,6 +383,7 @@ impl Supervisor {
                 own_number: self.definition.watchdog.is_some().then_some(c"WATCHDOG_PID="),
                 new_pid_namespace: self.definition.new_pid_namespace,
                 inherited: self.inherited.as_ref(),
+                cgroup: self.group.as_ref().map(Group::entry),
                 record: self.record_in(Slot::Main),
                 ..self.surroundings()
             };

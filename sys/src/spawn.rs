@@ -68,6 +68,8 @@ pub struct Spawn<'a> {
     pub own_number: Option<&'a CStr>,
     /// Whether it is the first process of a new PID namespace: that ends with it (pid_namespaces(7)).
     pub new_pid_namespace: bool,
+    /// The `cgroup.procs` of the control group that it enters (cgroups(7)).
+    pub cgroup: Option<BorrowedFd<'a>>,
     /// Where the child puts down its own number and the time, as [`crate::record::read`] has it, before it
     /// executes anything. If we are gone by then it does not: whoever comes after us finds it there, or finds
     /// nothing that runs.
@@ -92,6 +94,8 @@ pub enum Step {
     Clone,
     /// Making it the first of a new PID namespace.
     Namespace,
+    /// Entering the control group.
+    Cgroup,
     /// Leading a session or a process group.
     Session,
     /// Entering the directory.
@@ -118,6 +122,7 @@ impl fmt::Display for SpawnError {
         let what = match self.step {
             Step::Clone => "unable to make a process",
             Step::Namespace => "unable to make a PID namespace",
+            Step::Cgroup => "unable to enter the control group",
             Step::Session => "unable to lead a session",
             Step::Directory => "unable to enter the directory",
             Step::Descriptors => "unable to arrange descriptors",
@@ -264,6 +269,10 @@ fn prepare_and_execute(plan: &Plan<'_>) -> Result<(), SpawnError> {
         nix::unistd::setsid().map_err(at(Step::Session))?;
     }
     arrange(plan.spawn.descriptors).map_err(at(Step::Descriptors))?;
+    if let Some(group) = plan.spawn.cgroup {
+        // Zero is whoever writes it.
+        nix::unistd::write(group, b"0").map_err(at(Step::Cgroup))?;
+    }
     if plan.spawn.session == Session::Terminal {
         // SAFETY: takes numbers only. Without a terminal it fails, and the program does without.
         unsafe { libc::ioctl(0, libc::TIOCSCTTY, 1) };
@@ -404,6 +413,7 @@ mod tests {
             session,
             own_number: None,
             new_pid_namespace: false,
+            cgroup: None,
             record: None,
             dies_with_us: false,
         })?;
@@ -475,6 +485,7 @@ mod tests {
             session: Session::Ours,
             own_number: None,
             new_pid_namespace: false,
+            cgroup: None,
             record: None,
             dies_with_us: false,
         })
@@ -498,6 +509,7 @@ mod tests {
             session: Session::Ours,
             own_number: Some(c"LISTEN_PID="),
             new_pid_namespace: false,
+            cgroup: None,
             record: None,
             dies_with_us: false,
         })
@@ -532,6 +544,7 @@ mod tests {
             session: Session::New,
             own_number: None,
             new_pid_namespace: true,
+            cgroup: None,
             record: Some(Record { file: record.as_fd(), slot: crate::record::Slot::Main }),
             dies_with_us: false,
         });
