@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 pub use ours::Ours;
 pub use runit::Runit;
 pub use s6::S6;
-pub use world::{World, possible};
+pub use world::{Under, World, possible};
 
 /// What every script begins with: `note WORDS…` tells the trace, as one line.
 const PRELUDE: &str = "note() { echo \"$*\" >> @T/trace; }\n";

@@ -35,20 +35,58 @@ ip link set lo up
 exec chroot . "$@"
 "#;
 
+/// Who supervises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Under {
+    /// Our init.
+    Ours,
+    /// runsvdir
+    Runit,
+    /// s6-svscan
+    S6,
+}
+
+impl Under {
+    /// The first process, and what it is given for the directories in `tree`.
+    fn command(self, tree: &str) -> Vec<String> {
+        let clean = "/usr/bin/env - PATH=/usr/local/sbin:/usr/local/bin:/sbin:/usr/sbin:/bin:/usr/bin";
+        let line = match self {
+            Under::Ours => {
+                format!(
+                    "/usr/lib/mainstay/init --services {tree} --run /run/mainstay --logs /var/log/mainstay"
+                )
+            }
+            Under::Runit => format!("{clean} SVDIR={tree} runsvdir -P {tree}"),
+            Under::S6 => format!("{clean} s6-svscan {tree}"),
+        };
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Under::Ours => "init",
+            Under::Runit => "runsvdir",
+            Under::S6 => "s6-svscan",
+        }
+    }
+}
+
 /// Programs and files that run in one.
 pub struct World {
     child: Child,
     first: Pid,
-    ours: bool,
+    under: Under,
     tree: String,
     fixture: Fixture,
 }
 
 impl World {
-    /// Starts every service directory in `tree`, under our init or under runit's; `prepare` is a script that is run in
-    /// the root before.
+    /// Starts every service directory in `tree`; `prepare` is a script that is run in the root before.
+    ///
+    /// # Panics
+    /// If that is refused.
     #[must_use]
-    pub fn start(ours: bool, tree: &str, prepare: &str) -> World {
+    pub fn start(under: Under, tree: &str, prepare: &str) -> World {
         let fixture = Fixture::new();
         for directory in ["upper", "work", "root", "programs"] {
             std::fs::create_dir_all(fixture.path(directory)).unwrap();
@@ -63,32 +101,16 @@ impl World {
         command.args(["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child", "--"]);
         command.args(["sh", "-c", SETUP, "sh"]).arg(fixture.place()).arg(root());
         command.args(["/bin/sh", "/usr/lib/mainstay/prepare"]);
-        if ours {
-            command.args(["/usr/lib/mainstay/init", "--services", tree]);
-            command.args(["--run", "/run/mainstay", "--logs", "/var/log/mainstay"]);
-        } else {
-            command.args([
-                "/usr/bin/env",
-                "-",
-                "PATH=/usr/local/sbin:/usr/local/bin:/sbin:/usr/sbin:/bin:/usr/bin",
-            ]);
-            command.args([&format!("SVDIR={tree}"), "runsvdir", "-P", tree]);
-        }
+        command.args(under.command(tree));
         command.stdin(Stdio::null()).stdout(console.try_clone().unwrap()).stderr(console);
         let child = sys::child::die_with_parent(&mut command).spawn().unwrap();
         let outer = Pid::new(child.id().cast_signed()).unwrap();
-        let name = if ours { "init" } else { "runsvdir" };
+        let name = under.program();
         let first = eventually_some(&format!("{name} runs"), || {
             let first = process::children(outer).first().copied()?;
             process::field(first, "Name").filter(|found| found == name).map(|_| first)
         });
-        World { child, first, ours, tree: tree.to_owned(), fixture }
-    }
-
-    /// Whether it is ours.
-    #[must_use]
-    pub fn ours(&self) -> bool {
-        self.ours
+        World { child, first, under, tree: tree.to_owned(), fixture }
     }
 
     /// Runs a shell command in it.
@@ -115,7 +137,7 @@ impl World {
     /// Waits until a shell command succeeds and prints something that has this text.
     #[track_caller]
     pub fn wait_for(&self, script: &str, text: &str) {
-        let who = if self.ours { "ours" } else { "theirs" };
+        let who = self.under.program();
         eventually(&format!("{who}: `{script}` says {text:?}"), || {
             self.says(script).is_some_and(|output| output.contains(text))
         });
@@ -124,16 +146,20 @@ impl World {
     /// The main process of a service, by its number inside; none if it has none.
     #[must_use]
     pub fn pid(&self, name: &str) -> Option<Pid> {
-        if self.ours {
-            let status = Status::decode(&self.says(&format!("cat /run/mainstay/service/{name}/status"))?)?;
-            status.pid.filter(|_| matches!(status.state, State::Up | State::Starting))
-        } else {
-            let tree = &self.tree;
-            let text = self.says(&format!(
-                "grep -q ^run {tree}/{name}/supervise/stat && cat {tree}/{name}/supervise/pid"
-            ))?;
-            text.trim().parse().ok().and_then(Pid::new)
-        }
+        let tree = &self.tree;
+        let text = match self.under {
+            Under::Ours => {
+                let status = self.says(&format!("cat /run/mainstay/service/{name}/status"))?;
+                let status = Status::decode(&status)?;
+                return status.pid.filter(|_| matches!(status.state, State::Up | State::Starting));
+            }
+            Under::Runit => {
+                let place = format!("{tree}/{name}/supervise");
+                self.says(&format!("grep -q ^run {place}/stat && cat {place}/pid"))?
+            }
+            Under::S6 => self.says(&format!("s6-svstat -o pid {tree}/{name}"))?,
+        };
+        text.trim().parse().ok().and_then(Pid::new)
     }
 
     /// Kills the main process of a service, and all others of the same program, which would keep its port; then waits
@@ -150,17 +176,54 @@ impl World {
 
     /// Takes everything down in order, and waits until nothing runs any more.
     pub fn shut_down(&mut self) {
-        if self.ours {
-            assert!(self.run("/usr/lib/mainstay/svctl --run /run/mainstay poweroff").status.success());
-            eventually("the machine has gone down", || self.child.try_wait().unwrap().is_some());
-        } else {
-            // On HUP runsvdir tells every runsv to end, and ends itself without waiting for them (runsvdir(8)); then
-            // whatever is left would be killed. So they are told first, one by one, as runit's stage 3 does.
-            let tree = &self.tree;
-            let _ = self.run(&format!("sv -w 15 force-stop {tree}/*; sv exit {tree}/*"));
-            process::send(self.first, Signal::HUP);
-            eventually("runsvdir has ended", || self.child.try_wait().unwrap().is_some());
+        let tree = &self.tree;
+        match self.under {
+            Under::Ours => {
+                assert!(self.run("/usr/lib/mainstay/svctl --run /run/mainstay poweroff").status.success());
+            }
+            Under::Runit => {
+                // On HUP runsvdir tells every runsv to end, and ends itself without waiting for them (runsvdir(8)); then
+                // whatever is left would be killed. So they are told first, as runit's stage 3 does.
+                let _ = self.run(&format!("sv -w 15 force-stop {tree}/*; sv exit {tree}/*"));
+                process::send(self.first, Signal::HUP);
+            }
+            Under::S6 => assert!(self.run(&format!("s6-svscanctl -t {tree}")).status.success()),
         }
+        eventually("the machine has gone down", || self.child.try_wait().unwrap().is_some());
+    }
+
+    /// Has a service started or stopped by whoever supervises; `a/log` is the logger of `a`.
+    ///
+    /// # Panics
+    /// If that is refused.
+    pub fn ask(&self, start: bool, name: &str) {
+        let tree = &self.tree;
+        let script = match (self.under, start) {
+            (Under::Ours, _) => {
+                let verb = if start { "start" } else { "stop" };
+                format!("/usr/lib/mainstay/svctl --run /run/mainstay {verb} {}", self.name(name))
+            }
+            (Under::Runit, true) => format!("sv up {tree}/{name}"),
+            (Under::Runit, false) => format!("sv down {tree}/{name}"),
+            (Under::S6, true) => format!("s6-svc -u {tree}/{name}"),
+            (Under::S6, false) => format!("s6-svc -d {tree}/{name}"),
+        };
+        let output = self.run(&script);
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What a service is called here: `a/log` is `a-log` with us.
+    #[must_use]
+    pub fn name(&self, name: &str) -> String {
+        if self.under == Under::Ours { name.replace('/', "-") } else { name.to_owned() }
+    }
+
+    /// The supervisor of a service, by its number inside.
+    #[must_use]
+    pub fn supervisor(&self, name: &str) -> Option<Pid> {
+        let pid = self.pid(&self.name(name))?;
+        let text = self.says(&format!("cut -d' ' -f4 /proc/{pid}/stat"))?;
+        text.trim().parse().ok().and_then(Pid::new)
     }
 
     /// A file that was written in it.
@@ -174,7 +237,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let who = if self.ours { "ours" } else { "theirs" };
+            let who = self.under.program();
             eprintln!("--- the console, {who}\n{}", self.fixture.read("console"));
             for entry in
                 std::fs::read_dir(self.fixture.path("upper/var/log/mainstay")).into_iter().flatten().flatten()
