@@ -72,8 +72,10 @@ impl Init {
             self.unstage_definition(name);
         }
         let known = (0..self.graph.nodes().len()).filter(|index| !self.graph.gone(*index));
-        let mut all: Vec<Entry> =
-            known.filter_map(|index| self.graph.nodes().get(index)).map(|node| node.entry.clone()).collect();
+        let mut all: Vec<Entry> = known
+            .filter_map(|index| self.graph.nodes().get(index))
+            .map(|node| service::plan::Entry::clone(&node.entry))
+            .collect();
         all.extend(added.into_values());
         all.sort_by(|one, other| one.name.cmp(&other.name));
         let file = self.options.run.join("init/plan");

@@ -537,9 +537,7 @@ impl Init {
         };
         let wanted = self.graph.wanted(index);
         let (name, state, kind) = (node.entry.name.clone(), node.state, node.entry.kind);
-        if !self.rests(index, state) {
-            self.write_status(index, &name, kind, state, wanted, &reason);
-        }
+        self.write_status(index, &name, kind, state, wanted, &reason);
         self.announce(index, state, &reason);
     }
 

@@ -385,6 +385,17 @@ impl Init {
         service.left_behind |= service.needs_supervisor() && (signalled || service.state.is_some());
         // What is killed with everything else is not started again.
         let last = self.going.as_ref().is_some_and(crate::power::Going::past_services);
+        let at_rest = !service.left_behind && !service.needs_supervisor();
+        if self.graph.told_to_stop(index) && at_rest && !last {
+            // It ended with its service, before it heard of that.
+            service.unheard.clear();
+            if !node.can_be_undone() {
+                return self.graph.report(index, State::Down, Want::Down, false);
+            }
+            service.resume = true;
+            service.restart_at = Some(now);
+            return;
+        }
         if going_down && (last || !service.left_behind) {
             service.unheard.clear();
             return self.graph.report(index, State::Down, Want::Down, false);

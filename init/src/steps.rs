@@ -25,17 +25,18 @@ impl Init {
     /// What is told to a service that has no supervisor.
     pub(crate) fn tell_nobody(&mut self, index: Index, command: Command) {
         let Some(service) = self.services.get_mut(index) else { return };
-        let runs = self.graph.nodes().get(index).is_some_and(service::graph::Node::runs);
+        let done = self.graph.nodes().get(index).is_some_and(service::graph::Node::can_be_undone);
         match command {
             // The next supervisor is told.
             Command::Restart => service.restart = true,
             // What a oneshot has done is undone by a supervisor of its own.
-            Command::Stop | Command::Halt if runs && service.has_ended() => self.resume_supervisor(index),
+            Command::Stop | Command::Halt if done && service.has_ended() => self.resume_supervisor(index),
             Command::Stop | Command::Halt => {
                 // It cannot be running then: what it is told is what it is.
                 service.restart_at = None;
                 service.unheard.clear();
                 self.graph.report(index, State::Down, Want::Down, false);
+                self.publish(index);
             }
             Command::Start
             | Command::Once
@@ -49,18 +50,6 @@ impl Init {
             | Command::Events
             | Command::Died(..) => {}
         }
-    }
-
-    /// Whether a service that came to an end by itself has a supervisor which has to be told that it is not wanted
-    /// any more, and writes its status.
-    pub(crate) fn rests(&mut self, index: Index, state: State) -> bool {
-        let heard = self.services.get(index).filter(|service| service.has_supervisor());
-        let heard = heard.and_then(|service| service.want).is_some_and(|want| want != Want::Down);
-        let rests = heard && state == State::Down;
-        if rests {
-            self.tell(index, Command::Stop);
-        }
-        rests
     }
 
     /// A service that is in no plan any more is down.

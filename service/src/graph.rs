@@ -17,6 +17,10 @@
 
 mod decide;
 mod edges;
+#[cfg(test)]
+mod explore;
+#[cfg(test)]
+mod invariants;
 mod planned;
 #[cfg(test)]
 mod planted;
@@ -27,6 +31,8 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod update;
+#[cfg(test)]
+mod world;
 
 pub use planned::{PlannedStep, Verb};
 pub use request::{Refusal, Request};
@@ -36,6 +42,7 @@ pub use update::Changes;
 use crate::plan::Entry;
 use crate::status::{State, Want};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// The number of a service in the graph. It stays the same as long as the service is known.
 pub type Index = usize;
@@ -85,7 +92,7 @@ pub enum Goal {
 #[derive(Clone, Debug)]
 pub struct Node {
     /// What the plan says of it.
-    pub entry: Entry,
+    pub entry: Rc<Entry>,
     /// Where it stands.
     pub state: State,
     /// Why it is not started.
@@ -99,6 +106,10 @@ pub struct Node {
     should_run: bool,
     /// Told to start or to stop, and not yet heard of since.
     told: Option<Want>,
+    /// It has said that it is to be down since it was told to stop.
+    obeyed: bool,
+    /// It may not have heard that it is to stop.
+    repeat: bool,
     /// What its supervisor last said that it wants.
     heard: Want,
     halted: bool,
@@ -234,7 +245,13 @@ impl Graph {
     /// Whether it runs and has been told to stop.
     #[must_use]
     pub fn stopping(&self, index: Index) -> bool {
-        self.nodes.get(index).is_some_and(|node| node.told == Some(Want::Down) && node.runs())
+        self.told_to_stop(index) && self.nodes.get(index).is_some_and(Node::runs)
+    }
+
+    /// Whether its supervisor has been told to stop it, and has not said yet that it is down.
+    #[must_use]
+    pub fn told_to_stop(&self, index: Index) -> bool {
+        self.nodes.get(index).is_some_and(|node| node.told == Some(Want::Down))
     }
 
     /// Whether a service was taken out of the plan, and is still stopped or to be forgotten.
@@ -253,7 +270,7 @@ impl Graph {
 impl Node {
     fn new(entry: Entry) -> Node {
         Node {
-            entry,
+            entry: Rc::new(entry),
             state: State::Down,
             obstacle: Obstacle::None,
             wanted: false,
@@ -261,6 +278,8 @@ impl Node {
             overdue: false,
             should_run: false,
             told: None,
+            obeyed: false,
+            repeat: false,
             heard: Want::Down,
             halted: false,
             restart: false,
@@ -278,10 +297,22 @@ impl Node {
     }
 
     /// Whether there is something to stop: a process, one that will be there without anybody's doing, or what
-    /// a oneshot has done and can undo.
+    /// a oneshot has done and can undo. Who was told to stop, and has not answered, may have been started by
+    /// what it was told before.
+    fn runs(&self) -> bool {
+        has_process(self.state) || self.can_be_undone() || self.told == Some(Want::Down)
+    }
+
+    /// Whether it is a oneshot that is done, and would be undone by a stop.
     #[must_use]
-    pub fn runs(&self) -> bool {
-        has_process(self.state) || (self.state == State::Done && self.entry.undo)
+    pub fn can_be_undone(&self) -> bool {
+        self.state == State::Done && self.entry.undo
+    }
+
+    fn tell_to_stop(&mut self) {
+        self.told = Some(Want::Down);
+        self.obeyed = false;
+        self.repeat = false;
     }
 
     /// In which way it is wanted to run.

@@ -3,6 +3,9 @@
 use super::{Graph, Index, Node, Presence};
 use crate::status::State;
 
+#[cfg(test)]
+use super::planted::{self, Bug};
+
 impl Graph {
     /// Looks at everything again.
     pub(super) fn touch_all(&mut self) {
@@ -21,7 +24,7 @@ impl Graph {
     }
 
     /// The same, and those too that wait for it to be down.
-    fn touch_before(&mut self, index: Index) {
+    pub(super) fn touch_before(&mut self, index: Index) {
         self.touch(index);
         let Some(node) = self.nodes.get(index) else { return };
         let place = |other: &Index| self.nodes.get(*other).map(|node| node.place);
@@ -78,11 +81,13 @@ impl Graph {
     }
 
     pub(super) fn broken_requirement(&self, node: &Node) -> Option<Index> {
-        #[cfg(test)]
-        if super::planted::is(super::planted::Bug::AFailureTakesNothingDown) {
-            return None;
-        }
-        let broken = |other: &Node| !other.should_run || other.state == State::Failed;
+        let broken = |other: &Node| {
+            #[cfg(test)]
+            if other.state == State::Backoff && planted::is(Bug::ARestartTakesDependentsDown) {
+                return true;
+            }
+            !other.should_run || other.state == State::Failed
+        };
         node.requires.iter().copied().find(|index| self.nodes.get(*index).is_some_and(broken))
     }
 }

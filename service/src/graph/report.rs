@@ -9,24 +9,27 @@ impl Graph {
         let Some(node) = self.nodes.get_mut(index) else { return };
         let heard = std::mem::replace(&mut node.heard, want);
         let told = node.told;
-        if node.overdue != overdue {
-            node.overdue = overdue;
-            self.touch(index);
-        }
-        let Some(node) = self.nodes.get_mut(index) else { return };
+        node.overdue = overdue;
         node.obstacle = Obstacle::None;
-        let answered = match told {
+        match told {
             // That it is down was said before it heard of the start, or somebody has stopped it since: it is
             // started again.
-            Some(Want::Up | Want::Once) => want != Want::Down || !has_process(state),
+            Some(Want::Up | Want::Once) if want != Want::Down || !has_process(state) => node.told = None,
             // A oneshot may have come to its end before it heard that it is to stop: it is told again.
-            Some(Want::Down) => !has_process(state),
-            None => false,
-        };
-        if answered {
-            node.told = None;
+            Some(Want::Down) if want == Want::Down && !has_process(state) => node.told = None,
+            Some(Want::Down) if want == Want::Down => node.obeyed = true,
+            // Somebody has started it since.
+            Some(Want::Down) if node.obeyed => node.told = None,
+            // This was said before it heard that it is to stop; or somebody has started it at the same time.
+            Some(Want::Down) => node.repeat = true,
+            Some(_) | None => {}
         }
+        let drains = node.entry.drains;
         self.put_state(index, state);
+        self.touch_before(index);
+        if drains && self.going_down {
+            self.count_draining();
+        }
         if !self.going_down && told.is_none() {
             self.heed_strangers(index, state, heard, want);
         }

@@ -6,6 +6,9 @@ use crate::status::State;
 use std::collections::BTreeSet;
 use std::fmt;
 
+#[cfg(test)]
+use super::planted::{self, Bug};
+
 /// Something that is asked of the services together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
@@ -136,6 +139,10 @@ impl Graph {
     }
 
     pub(super) fn unwant(&mut self, index: Index) {
+        #[cfg(test)]
+        if planted::is(Bug::StopsAreForgotten) {
+            return;
+        }
         let Some(node) = self.nodes.get_mut(index) else { return };
         node.wanted = false;
         node.once = false;
@@ -205,10 +212,6 @@ impl Graph {
 
     /// Wants no longer what conflicts with one of these.
     fn unwant_rivals(&mut self, closure: &BTreeSet<Index>) {
-        #[cfg(test)]
-        if super::planted::is(super::planted::Bug::ConflictsAreIgnored) {
-            return;
-        }
         let rivals: BTreeSet<Index> = closure
             .iter()
             .filter_map(|index| self.nodes.get(*index))

@@ -37,6 +37,10 @@ impl Graph {
         if node.should_run {
             return self.step_for_waiting(index);
         }
+        if !node.wanted && !self.going_down && node.heard != Want::Down {
+            // It came to an end by itself, and its supervisor has yet to hear that it is not wanted any more.
+            return self.step_to_stop(index);
+        }
         let (state, obstacle) = if !node.wanted || self.going_down || node.leaving() {
             // Done and failed are what became of it, and stay visible until somebody stops it.
             let keep = self.going_down && node.state.settled();
@@ -91,8 +95,15 @@ impl Graph {
     fn holds_up(&self, node: &Node, index: Index) -> bool {
         let Some(other) = self.nodes.get(index) else { return false };
         #[cfg(test)]
-        if planted::is(Bug::NothingIsWaitedFor) {
-            return false;
+        match () {
+            () if planted::is(Bug::RivalsAreNotWaitedFor) && node.conflicts.contains(&index) => return false,
+            () if planted::is(Bug::RequirementsAreNotWaitedFor) => {
+                return node.conflicts.contains(&index) && other.runs();
+            }
+            () if planted::is(Bug::FailuresAreWaitedFor) && other.state == State::Failed => {
+                return !node.runs();
+            }
+            () => {}
         }
         (node.requires.contains(&index) && !other.state.good())
             || (node.after.contains(&index) && other.should_run && !other.passed())
@@ -113,7 +124,10 @@ impl Graph {
         let node = self.nodes.get_mut(index)?;
         if !node.restart {
             node.hurry = false;
-            node.told = Some(node.way());
+            let way = node.way();
+            if node.heard != way {
+                node.told = Some(way);
+            }
             return Some(Step::Launch(index));
         }
         node.hurry = false;
@@ -121,7 +135,7 @@ impl Graph {
         node.overdue = false;
         if node.state == State::Done {
             // What was done is undone first.
-            node.told = Some(Want::Down);
+            node.tell_to_stop();
             return Some(Step::Stop(index));
         }
         self.put_state(index, State::Starting);
@@ -130,17 +144,24 @@ impl Graph {
 
     fn step_to_stop(&mut self, index: Index) -> Option<Step> {
         let node = self.nodes.get(index)?;
+        #[cfg(test)]
+        if (planted::is(Bug::NothingIsUndone) && self.going_down && node.state == State::Done)
+            || (planted::is(Bug::AFailureTakesNothingDown) && !self.going_down && node.wanted)
+        {
+            return None;
+        }
         if !self.may_stop(node) {
             return None;
         }
-        let (told, halted, going_down) = (node.told == Some(Want::Down), node.halted, self.going_down);
-        let node = self.nodes.get_mut(index)?;
-        node.told = Some(Want::Down);
-        if going_down {
-            node.halted = true;
-            return (!halted || !told).then_some(Step::Halt(index));
+        let again = node.told != Some(Want::Down) || node.repeat;
+        let (halted, going_down) = (node.halted, self.going_down);
+        if !again && (halted || !going_down) {
+            return None;
         }
-        (!told).then_some(Step::Stop(index))
+        let node = self.nodes.get_mut(index)?;
+        node.tell_to_stop();
+        node.halted = going_down;
+        Some(if going_down { Step::Halt(index) } else { Step::Stop(index) })
     }
 
     fn may_stop(&self, node: &Node) -> bool {
@@ -179,7 +200,7 @@ impl Graph {
         };
         let (state, obstacle) = if !node.wanted || self.going_down {
             (State::Down, Obstacle::None)
-        } else if let Some(failed) = first(|other| matches!(other.state, State::Failed | State::Invalid)) {
+        } else if let Some(failed) = first(|other| !other.should_run || other.state == State::Failed) {
             (State::Failed, Obstacle::Requires(failed))
         } else if let Some(waiting) = first(|other| !other.state.good()) {
             (State::Blocked, Obstacle::Waits(waiting))

@@ -5,6 +5,10 @@ use crate::definition::Kind;
 use crate::plan::Entry;
 use crate::status::State;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+#[cfg(test)]
+use super::planted::{self, Bug};
 
 /// What a new plan has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,13 +120,18 @@ impl Graph {
             node.presence = Presence::Listed;
             changes.added.push(index);
         }
-        if node.entry == entry {
+        #[cfg(test)]
+        if planted::is(Bug::AReloadRestartsEverything) {
+            node.restart = node.runs();
+            changes.changed.push(index);
+        }
+        if *node.entry == entry {
             return;
         }
         if entry.problem.is_some() && node.wanted && node.stands() && !returns {
             // What runs goes on as it began; its edges too, which a broken definition does not tell.
             if node.entry.problem != entry.problem {
-                node.entry.problem = entry.problem;
+                Rc::make_mut(&mut node.entry).problem = entry.problem;
                 changes.broken.push(index);
             }
             return;
@@ -140,7 +149,7 @@ impl Graph {
             node.obstacle = Obstacle::None;
         }
         let same = node.entry.digest == entry.digest && node.entry.problem == entry.problem;
-        node.entry = entry;
+        node.entry = Rc::new(entry);
         if !returns && !same {
             changes.changed.push(index);
         }
