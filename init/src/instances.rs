@@ -71,10 +71,11 @@ impl Init {
         for name in added.keys() {
             self.unstage_definition(name);
         }
-        let known = (0..self.graph.nodes().len()).filter(|index| !self.graph.gone(*index));
+        let listed = |index: &usize| !self.graph.gone(*index) && !self.graph.leaving(*index);
+        let known = (0..self.graph.nodes().len()).filter(listed);
         let mut all: Vec<Entry> = known
             .filter_map(|index| self.graph.nodes().get(index))
-            .map(|node| service::plan::Entry::clone(&node.entry))
+            .map(|node| Entry::clone(&node.entry))
             .collect();
         all.extend(added.into_values());
         all.sort_by(|one, other| one.name.cmp(&other.name));
