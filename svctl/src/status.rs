@@ -96,6 +96,7 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::NotFound => planned(plan, name),
             Err(error) => unreadable(name, &crate::exit::cause(&error)),
         };
+        let status = with_problem(status, plan);
         let looked_after = || status.supervisor.is_some_and(sys::process::exists);
         let unsupervised = needs_supervisor(&status) && !looked_after();
         Row { status, unsupervised }
@@ -122,6 +123,16 @@ fn unreadable(name: &str, why: &str) -> Status {
     let mut status = Status::new(name, Kind::Longrun);
     status.state = State::Invalid;
     status.reason = format!("unable to read the status file: {why}");
+    status
+}
+
+/// What runs goes on when its new definition is broken, and its supervisor knows nothing of that one.
+fn with_problem(mut status: Status, plan: &Plan) -> Status {
+    let problem = plan.get(&status.name).and_then(|entry| entry.problem.as_ref());
+    if let Some(problem) = problem.filter(|_| status.state != State::Invalid) {
+        let before = if status.reason.is_empty() { String::new() } else { format!("{}; ", status.reason) };
+        status.reason = format!("{before}its definition is broken now: {problem}");
+    }
     status
 }
 

@@ -133,7 +133,11 @@ fn a_plan_tells_what_would_be_done_in_order_and_does_nothing() {
     let machine = machine();
     let before = pids(&machine);
     let outcome = machine.svctl(&["stop", "--plan", "dep"]);
-    assert_eq!((outcome.code, outcome.output.as_str()), (0, "stop     requiring\nstop     dep\n"), "{outcome:?}");
+    assert_eq!(
+        (outcome.code, outcome.output.as_str()),
+        (0, "stop     requiring\nstop     dep\n"),
+        "{outcome:?}"
+    );
     let outcome = machine.svctl(&["restart", "--plan", "--json", "dep"]);
     assert_eq!(outcome.output, "[{\"verb\":\"restart\",\"name\":\"dep\"}]\n", "{outcome:?}");
     assert_eq!(machine.svctl(&["start", "--plan", "dep"]).output, "nothing to do\n");
@@ -189,7 +193,8 @@ fn what_a_oneshot_has_done_is_undone_after_what_requires_it_and_at_power_off() {
     assert_eq!(outcome.code, 0, "{outcome:?}");
     machine.until("mount", State::Down);
     assert_eq!(machine.fixture.trace()[2..], ["user stops", "mount down"]);
-    assert_eq!(machine.svctl(&["start", "mount"]).code, 0);
+    let outcome = machine.svctl(&["start", "mount"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
     machine.until("user", State::Up);
     eventually("it runs", || machine.fixture.trace().len() == 6);
     assert_eq!(machine.go_down("poweroff"), Ending::Off);

@@ -7,11 +7,8 @@ use std::fs;
 use tests::{Ending, Fixture, Machine, Pid, State, eventually};
 
 fn machine() -> Machine {
-    let machine = Fixture::new()
-        .tracing("one", "")
-        .tracing("two", "requires = [\"one\"]")
-        .tracing("three", "")
-        .boot();
+    let machine =
+        Fixture::new().tracing("one", "").tracing("two", "requires = [\"one\"]").tracing("three", "").boot();
     eventually("all run", || machine.fixture.trace().len() == 3);
     machine
 }
@@ -86,7 +83,11 @@ fn a_service_that_is_gone_is_stopped_in_order_and_forgotten() {
 
 #[test]
 fn a_service_whose_process_would_be_another_is_restarted_and_no_other() {
-    let machine = machine();
+    let machine = Fixture::new()
+        .service("one", "command = [\"sleep\", \"1000\"]")
+        .tracing("two", "requires = [\"one\"]")
+        .tracing("three", "")
+        .boot();
     let before = pids(&machine);
     define(&machine, "one", "command = [\"sleep\", \"2000\"]");
     let told = reload(&machine, 0);
@@ -177,12 +178,17 @@ fn a_bundle_that_gets_a_member_has_it_started() {
 
 const MANY: usize = 1000;
 
+/// One of many, each of which waits for another.
+fn one_of_many(number: usize, seconds: u32) -> String {
+    let after = if number == 0 { String::new() } else { format!("\"s{}\"", (number - 1) / 10) };
+    format!("command = [\"sleep\", \"{seconds}\"]\nafter = [{after}]")
+}
+
 #[test]
 fn of_a_thousand_services_a_reload_touches_the_one_that_has_changed() {
     let mut fixture = Fixture::new();
     for number in 0..MANY {
-        let toml = format!("command = [\"sleep\", \"1000\"]\nafter = [\"s{}\"]", number / 10);
-        fixture = fixture.service(&format!("s{number}"), &toml);
+        fixture = fixture.service(&format!("s{number}"), &one_of_many(number, 1000));
     }
     let mut machine = fixture.boot();
     machine.wait_for_console(&format!("startup complete: {MANY} of {MANY} services up"));
@@ -195,7 +201,7 @@ fn of_a_thousand_services_a_reload_touches_the_one_that_has_changed() {
     for _ in 0..MANY {
         events.event();
     }
-    define(&machine, "s700", "command = [\"sleep\", \"2000\"]\nafter = [\"s70\"]");
+    define(&machine, "s700", &one_of_many(700, 2000));
     assert_eq!(machine.ask("reload"), "plan change s700");
     let new_run = events.wait_for(|event| event.name == "s700" && event.state == State::Up);
     assert_ne!(new_run.pid, before[700].pid);
