@@ -303,7 +303,7 @@ impl Ledger {
 impl Init {
     /// Makes a new ledger for the plan as it is now, and goes over to it once it is whole.
     pub(crate) fn renew_ledger(&mut self) {
-        let entries: Vec<_> = self.graph.nodes().iter().map(|node| node.entry.clone()).collect();
+        let entries: Vec<_> = self.graph.nodes().iter().map(|node| (*node.entry).clone()).collect();
         let plan = service::plan::encode(&entries);
         let (settings, options) = (self.settings.encode(), self.options.encode());
         match Ledger::create(self.services.len(), &plan, &settings, &options) {

@@ -299,7 +299,8 @@ impl Node {
     /// Whether there is something to stop: a process, one that will be there without anybody's doing, or what
     /// a oneshot has done and can undo. Who was told to stop, and has not answered, may have been started by
     /// what it was told before.
-    fn runs(&self) -> bool {
+    #[must_use]
+    pub fn runs(&self) -> bool {
         has_process(self.state) || self.can_be_undone() || self.told == Some(Want::Down)
     }
 

@@ -14,6 +14,8 @@ pub struct Saved {
     once: bool,
     overdue: bool,
     told: Option<Want>,
+    obeyed: bool,
+    repeat: bool,
     heard: Want,
     halted: bool,
     restart: bool,
@@ -37,6 +39,8 @@ impl Graph {
             overdue,
             should_run: _,
             told,
+            obeyed,
+            repeat,
             heard,
             halted,
             restart,
@@ -58,6 +62,8 @@ impl Graph {
             once: *once,
             overdue: *overdue,
             told: *told,
+            obeyed: *obeyed,
+            repeat: *repeat,
             heard: *heard,
             halted: *halted,
             restart: *restart,
@@ -96,6 +102,8 @@ impl Saved {
             once: self.once,
             overdue: self.overdue,
             told: self.told,
+            obeyed: self.obeyed,
+            repeat: self.repeat,
             heard: self.heard,
             halted: self.halted,
             restart: self.restart,
@@ -106,7 +114,7 @@ impl Saved {
         }
     }
 
-    fn flags(self) -> [(bool, char); 6] {
+    fn flags(self) -> [(bool, char); 8] {
         [
             (self.wanted, 'w'),
             (self.once, '1'),
@@ -114,6 +122,8 @@ impl Saved {
             (self.halted, 'h'),
             (self.restart, 'r'),
             (self.hurry, 'n'),
+            (self.obeyed, 'b'),
+            (self.repeat, 'a'),
         ]
     }
 
@@ -145,6 +155,8 @@ impl Saved {
             once: flag('1'),
             overdue: flag('o'),
             told,
+            obeyed: flag('b'),
+            repeat: flag('a'),
             heard,
             halted: flag('h'),
             restart: flag('r'),

@@ -44,7 +44,7 @@ fn handed_on(graph: &Graph) -> Graph {
     let saved = |(index, node): (Index, &Node)| {
         let saved = graph.saved(index).unwrap();
         assert_eq!(Saved::parse(&saved.to_string()), Some(saved));
-        (node.entry.clone(), Some(saved))
+        (Entry::clone(&node.entry), Some(saved))
     };
     let goal = Goal::parse(&graph.goal().to_string()).unwrap();
     Graph::restored(graph.nodes().iter().enumerate().map(saved).collect(), goal, graph.going_down())
