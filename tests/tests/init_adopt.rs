@@ -82,7 +82,11 @@ fn what_waits_for_its_next_start_is_not_woken_by_a_new_supervisor_but_by_people(
     assert_eq!((after.state, after.next_start), (State::Backoff, before.next_start));
     assert_eq!((after.restarts, after.last_exit), (before.restarts, before.last_exit));
     machine.tell("start a");
-    machine.wait_for("a", "was started again", |status| status.restarts > before.restarts);
+    // That start, and the one restart which waits for nothing; had it been woken before, there were more.
+    let last = machine.wait_for("a", "waits again", |status| {
+        status.state == State::Backoff && status.restarts > before.restarts
+    });
+    assert_eq!(last.restarts, before.restarts + 2);
 }
 
 #[test]
@@ -192,6 +196,8 @@ fn every_run_ends_once_with_its_own_status_whenever_supervisors_are_killed() {
         // A last run that was stopped before it said a word is known by its end.
         let runs = ends.keys().filter(|(other, _)| other == name).count();
         assert_eq!(usize::try_from(status.restarts).unwrap() + 1, runs, "{name}");
+        let unknown = machine.log(name).iter().find(|line| line.contains("ended with unknown")).cloned();
+        assert_eq!(unknown, None, "{name}");
     }
     let mut stopped = 0;
     for ((name, pid), codes) in &ends {
