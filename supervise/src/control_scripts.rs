@@ -20,14 +20,18 @@ pub(crate) struct Control {
     signal: (Pid, Signal, Scope),
     /// What is run after it, last first.
     rest: Vec<String>,
-    /// One of them has done what the signal was for.
-    done: bool,
+    /// Whether the signal is to be sent is decided: what the second one ends with means nothing.
+    decided: bool,
 }
 
 impl Supervisor {
     /// Has the scripts for a signal run in its place; false if there are none.
     pub(crate) fn controlled(&mut self, pid: Pid, signal: Signal, scope: Scope) -> bool {
         let stopping = self.machine.state() == State::Stopping;
+        // The CONT of a stop is sent whatever there is for it.
+        if stopping && signal == Signal::CONT {
+            return false;
+        }
         if self.machine.pid() != Some(pid) || (stopping && signal == Signal::KILL) {
             self.end_control();
             return false;
@@ -37,7 +41,12 @@ impl Supervisor {
         }
         let mut rest = self.letters(signal, stopping && self.machine.want() == Want::Down);
         rest.reverse();
-        self.next_script((pid, signal, scope), rest, false)
+        // Of those for a stop, `d` does not take the place of the signal: it comes after it.
+        let decided = rest.last().is_some_and(|letter| letter == "d");
+        if decided {
+            self.send(pid, signal, scope);
+        }
+        self.next_script((pid, signal, scope), rest, decided)
     }
 
     /// The scripts for a signal, in their order: for one that stops it, to stay down, there are two.
@@ -64,7 +73,7 @@ impl Supervisor {
         letters.into_iter().map(str::to_owned).collect()
     }
 
-    fn next_script(&mut self, signal: (Pid, Signal, Scope), mut rest: Vec<String>, done: bool) -> bool {
+    fn next_script(&mut self, signal: (Pid, Signal, Scope), mut rest: Vec<String>, decided: bool) -> bool {
         while let Some(letter) = rest.pop() {
             let mut definition = self.definition.clone();
             definition.working_directory.clone_from(&self.definition.directory);
@@ -78,23 +87,23 @@ impl Supervisor {
             match launch::start(&definition, &command, &surroundings) {
                 Ok(child) => {
                     let deadline = sys::clock::now().after(TIMEOUT);
-                    self.control = Some(Control { script: child.pid, deadline, signal, rest, done });
+                    self.control = Some(Control { script: child.pid, deadline, signal, rest, decided });
                     return true;
                 }
                 Err(problem) => self.say(&format!("warning: control script: {problem} (going on without)")),
             }
         }
-        done
+        decided
     }
 
     /// Whether the process that has ended was a script; then what it was run for goes on.
     pub(crate) fn control_ended(&mut self, pid: Pid, status: WaitStatus) -> bool {
         let Some(control) = self.control.take_if(|control| control.script == pid) else { return false };
-        let done = control.done || status.success();
         let (main, signal, scope) = control.signal;
-        if !self.next_script(control.signal, control.rest, done) && self.machine.pid() == Some(main) {
+        if !control.decided && !status.success() && self.machine.pid() == Some(main) {
             self.send(main, signal, scope);
         }
+        self.next_script(control.signal, control.rest, true);
         true
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn finish_command(definition: &Definition, status: WaitStatus, group:
             script,
             status.finish_code().to_string(),
             status.finish_signal().to_string(),
-            definition.name.clone(),
+            name(definition).to_owned(),
             group.to_string(),
         ],
         Style::Runit => {
@@ -33,6 +33,15 @@ pub(crate) fn finish_command(definition: &Definition, status: WaitStatus, group:
             };
             vec![script, code.to_string(), low.to_string()]
         }
+    }
+}
+
+/// The name that s6 gives a service's scripts, which for a logger is not the one that it has here: that which its
+/// `run` is given.
+fn name(definition: &Definition) -> &str {
+    match definition.command.as_slice() {
+        [run, name, ..] if definition.style == Style::S6 && run == "./run" => name,
+        _ => &definition.name,
     }
 }
 
@@ -51,6 +60,15 @@ mod tests {
         assert_eq!(told(Style::S6, 9), "./finish 256 9 a 7");
         assert_eq!(told(Style::Runit, 3 << 8), "./finish 3 0");
         assert_eq!(told(Style::Runit, 11 | 0x80), "./finish -1 139");
+    }
+
+    #[test]
+    fn the_scripts_of_a_logger_of_s6_are_told_the_name_that_it_has_there() {
+        let mut definition = Definition::new("a-log", "/a/log");
+        definition.style = Style::S6;
+        definition.command = vec!["./run".to_owned(), "a/log".to_owned()];
+        assert_eq!(finish_command(&definition, WaitStatus::from_raw(0), 7).join(" "), "./finish 0 0 a/log 7");
+        assert_eq!(*main_command(&definition), ["./run", "a/log"]);
     }
 
     #[test]
