@@ -498,7 +498,10 @@ impl Supervisor {
                     self.taken += 1;
                     match Command::parse(&text) {
                         Some(Command::Died(pid, status)) => self.adopted_died(pid, status),
-                        Some(command) => self.command(command),
+                        Some(command) => {
+                            self.answer_at_rest(command);
+                            self.command(command);
+                        }
                         None => {
                             self.say(&format!(
                                 "warning: init says \"{text}\", which is no command (ignored)"
@@ -514,6 +517,13 @@ impl Supervisor {
                 Err(_) => break,
             }
         }
+    }
+
+    /// To be told to stop what is down already changes nothing; but init, which may not have heard from the
+    /// supervisor before this one that it is down, waits for that.
+    fn answer_at_rest(&mut self, command: Command) {
+        let stops = matches!(command, Command::Stop | Command::Halt | Command::Exit);
+        self.dirty |= stops && self.machine.state() == State::Down;
     }
 
     fn command_from(&mut self, client: u64, line: &str) {

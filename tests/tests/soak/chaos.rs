@@ -57,6 +57,8 @@ pub(crate) struct Chaos {
     /// How often the process of each service was ended by us, one way or another.
     pub(crate) ended: BTreeMap<String, u64>,
     done: BTreeMap<Deed, u64>,
+    /// When init was made to fail last: one that fails again and again within seconds gives up, rightly.
+    faulted: Option<Instant>,
     /// What was done last, for whoever has to find out why something went wrong.
     history: Vec<String>,
 }
@@ -64,7 +66,7 @@ pub(crate) struct Chaos {
 impl Chaos {
     pub(crate) fn new(machine: Machine, model: Model) -> Chaos {
         let (ended, done) = (BTreeMap::new(), BTreeMap::new());
-        Chaos { machine, model, logger_deaths: 0, ended, done, history: Vec::new() }
+        Chaos { machine, model, logger_deaths: 0, ended, done, faulted: None, history: Vec::new() }
     }
 
     pub(crate) fn summary(&self) -> String {
@@ -187,14 +189,19 @@ impl Chaos {
     }
 
     /// A fault where init has a way to survive one.
-    fn fault(&self) -> bool {
+    fn fault(&mut self) -> bool {
+        if self.faulted.is_some_and(|last| last.elapsed() < Duration::from_secs(3)) {
+            return false;
+        }
         let init = self.machine.init();
         let caught = process::field(init, "SigCgt").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
         let segv = Signal::parse("SEGV").unwrap();
         // The one for a stack overflow, which is not such a way, is for SEGV and BUS only.
         let bits = [segv, Signal::parse("ABRT").unwrap()].map(|signal| 1_u64 << (signal.number() - 1));
         let survives = caught.is_some_and(|mask| bits.iter().all(|bit| mask & bit != 0));
-        survives && sys::process::signal(init, segv).is_ok()
+        let sent = survives && sys::process::signal(init, segv).is_ok();
+        self.faulted = sent.then(Instant::now).or(self.faulted);
+        sent
     }
 
     /// As a person would: the service is restarted when `svctl` says so.
