@@ -72,8 +72,10 @@ impl Resources {
             });
             held
         };
+        let own = settled(init);
         Resources {
-            init: settled(init),
+            // Each supervisor has a channel, and how many there are depends on what was stopped last.
+            init: Held { descriptors: own.descriptors.saturating_sub(supervisors.len()), ..own },
             logger: settled(loggers[0]),
             supervisors: Held {
                 descriptors: supervisors.iter().map(|held| held.descriptors).max().unwrap_or(0),
