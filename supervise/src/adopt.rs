@@ -59,9 +59,9 @@ impl Supervisor {
         let written = old.as_ref().map_or(Tick(0), |old| old.since.max(old.started.unwrap_or(Tick(0))));
         let (main, after) = (self.unpublished(Slot::Main), self.unpublished(Slot::After));
         self.leftovers = Leftovers::new(&self.machine, main, after, written);
-        // Of what is down the first thing told is what became of the first command: that it is down is no news, and
+        // Of what is down, or done and about to be undone, the first thing told is what became of the first command: that it is down is no news, and
         // init would take it for a stop.
-        self.dirty |= self.known && (self.machine.state() != State::Down);
+        self.dirty |= self.known && (!matches!(self.machine.state(), State::Down | State::Done));
         self.follow_found();
     }
 

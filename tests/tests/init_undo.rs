@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use tests::{Fixture, State};
+use tests::{Fixture, State, eventually};
 
 const MOUNT: &str = "type = \"oneshot\"\ncommand = [\"sh\", \"-c\", \"echo mount up >> @T/trace\"]\n\
                      down-command = [\"sh\", \"-c\", \"echo mount down >> @T/trace\"]";
@@ -20,6 +20,17 @@ fn a_stop_undoes_what_is_done_after_what_requires_it_and_a_start_does_it_again()
     assert_eq!(machine.fixture.trace(), ["mount up", "user starts", "user stops", "mount down"]);
     assert_eq!(machine.svctl(&["start", "user"]).code, 0);
     assert_eq!(machine.fixture.trace()[4..], ["mount up", "user starts"]);
+}
+
+#[test]
+fn a_restart_undoes_it_first_and_what_requires_it_stays() {
+    let machine = fixture().boot();
+    let pid = machine.status("user").pid;
+    machine.tell("restart mount");
+    eventually("it was done again", || machine.fixture.trace().len() == 4);
+    assert_eq!(machine.fixture.trace()[2..], ["mount down", "mount up"]);
+    machine.until("mount", State::Done);
+    assert_eq!(machine.status("user").pid, pid);
 }
 
 #[test]
