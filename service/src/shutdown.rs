@@ -4,6 +4,9 @@
 //! whenever a fact may have changed or the [`Shutdown::deadline`] has come. Every stage is bounded, so that
 //! the last action always comes.
 
+#[cfg(test)]
+mod explore;
+
 use crate::tick::Tick;
 use std::time::Duration;
 

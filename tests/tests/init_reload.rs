@@ -203,8 +203,8 @@ fn of_a_thousand_services_a_reload_touches_the_one_that_has_changed() {
     }
     define(&machine, "s700", &one_of_many(700, 2000));
     assert_eq!(machine.ask("reload"), "plan change s700");
-    let new_run = events.wait_for(|event| event.name == "s700" && event.state == State::Up);
-    assert_ne!(new_run.pid, before[700].pid);
+    let new_run = |event: &tests::Event| event.state == State::Up && event.pid != before[700].pid;
+    events.wait_for(|event| event.name == "s700" && new_run(event));
     assert!(events.heard[MANY..].iter().all(|event| event.name == "s700"), "{:?}", &events.heard[MANY..]);
     let after = all(&machine);
     for number in (0..MANY).filter(|number| *number != 700) {
