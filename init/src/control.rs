@@ -35,6 +35,11 @@ impl Init {
                 (Ok(_), None) if command == InitCommand::Reload => {
                     self.ask_reload(token, Purpose::Apply, &by);
                 }
+                (Ok(_), None) if command == InitCommand::Reexec => {
+                    if let Err(why) = self.ask_reexec(token) {
+                        self.clients.answer(token, &format!("error {why}\n"));
+                    }
+                }
                 (Ok(_), None) if command == InitCommand::Plan(Planned::Reload) => {
                     self.ask_reload(token, Purpose::Plan, &by);
                 }
@@ -100,7 +105,7 @@ impl Init {
                 let steps = self.graph.plan(request).map_err(|refusal| refusal.to_string())?;
                 return Ok(steps.iter().map(|step| format!("{step}\n")).collect());
             }
-            InitCommand::Reload if self.graph.going_down() => {
+            InitCommand::Reload | InitCommand::Reexec if self.graph.going_down() => {
                 return Err("the machine is going down".to_owned());
             }
             InitCommand::ReloadService(_)
@@ -114,9 +119,10 @@ impl Init {
             }
             InitCommand::Reload | InitCommand::Events => {}
             InitCommand::Fault(_) => self.may_fail(token)?,
-            InitCommand::Reexec | InitCommand::ReexecService(_) => {
-                return Err(format!("this version cannot {}", command.verb()));
+            InitCommand::ReexecService(_) if !index.is_some_and(|index| self.supervised(index)) => {
+                return Err("it has no supervisor now".to_owned());
             }
+            InitCommand::Reexec | InitCommand::ReexecService(_) => self.note_request(command, index, by),
         }
         Ok(String::new())
     }
@@ -158,9 +164,9 @@ impl Init {
             InitCommand::Kill(_, signal) => self.tell(index, Command::Kill(signal)),
             InitCommand::Pause(_) => self.tell(index, Command::Pause),
             InitCommand::Continue(_) => self.tell(index, Command::Continue),
+            InitCommand::ReexecService(_) => self.tell(index, Command::Reexec),
             InitCommand::Reload
             | InitCommand::Reexec
-            | InitCommand::ReexecService(_)
             | InitCommand::Plan(_)
             | InitCommand::Power(_)
             | InitCommand::Events

@@ -20,6 +20,7 @@ mod pipelines;
 mod places;
 mod power;
 mod recover;
+mod reexec;
 mod reload;
 mod runtime;
 mod services;

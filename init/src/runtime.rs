@@ -60,6 +60,7 @@ pub(crate) struct Init {
     pub(crate) refusals: crate::access::Refusals,
     pub(crate) compiler: Option<(Pid, Tick)>,
     pub(crate) reloading: crate::reload::Reloading,
+    pub(crate) replacement: Option<crate::reexec::Replacement>,
     /// The boot has not been told to be over.
     pub(crate) booting: bool,
     pub(crate) began: Tick,
@@ -163,6 +164,7 @@ impl Init {
             refusals: crate::access::Refusals::default(),
             compiler: None,
             reloading: crate::reload::Reloading::default(),
+            replacement: None,
             booting: true,
             began: sys::clock::now(),
             going: None,
@@ -210,6 +212,7 @@ impl Init {
             self.carry_out();
             self.advance_shutdown();
             self.write_ledger();
+            self.replace_if_due();
             if let Some(code) = self.end {
                 return code;
             }
@@ -247,7 +250,8 @@ impl Init {
         let going = self.going.as_ref().and_then(Going::deadline);
         let services = self.services.iter().filter_map(|service| service.restart_at).min();
         let own = [compiler, going, services, self.logger.restart_at, self.compile_at];
-        own.into_iter().chain([self.watchdog.deadline()]).flatten().min()
+        let checks = self.replacement.as_ref().map(|replacement| replacement.deadline);
+        own.into_iter().chain([self.watchdog.deadline(), checks]).flatten().min()
     }
 
     fn pass_time(&mut self) {
@@ -257,6 +261,7 @@ impl Init {
             let _ = sys::process::signal(pid, Signal::KILL);
             self.compiler = Some((pid, now.after(COMPILE_TIMEOUT)));
         }
+        self.hurry_checks(now);
         self.feed_watchdog(now);
         if self.compile_at.is_some_and(|at| at <= now) {
             self.compile();
@@ -474,6 +479,8 @@ impl Init {
             // Going down looks at it by itself.
         } else if self.shell_ended(pid, status) {
             // The boot goes on.
+        } else if self.check_ended(pid, status) {
+            // The loop goes on from there.
         } else if let Some(index) = self.services.iter().position(|service| service.is_supervisor(pid)) {
             self.supervisor_ended(index, status);
         } else if let Some(index) = self.services.iter().position(|service| service.main == Some(pid)) {

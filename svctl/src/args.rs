@@ -81,6 +81,10 @@ pub enum Verb {
     Once(Vec<String>, Patience),
     /// Stop their processes where they are.
     Pause(Vec<String>),
+    /// Replace these services' supervisors in place; without names everything.
+    Reexec(Vec<String>),
+    /// Have init fail.
+    Fault(service::wire::Fault),
     /// Let them go on.
     Continue(Vec<String>),
     /// Have services reload.
@@ -329,6 +333,12 @@ fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
         "stop" => Ok(Verb::Stop(some(given)?, patience(given)?)),
         "restart" => Ok(Verb::Restart(some(given)?, patience(given)?)),
         "once" => Ok(Verb::Once(some(given)?, patience(given)?)),
+        "reexec" => Ok(Verb::Reexec(names())),
+        "fault" => {
+            let fault = only(given)?;
+            let fault = service::wire::Fault::parse(&fault);
+            fault.map(Verb::Fault).ok_or_else(|| Failure::usage("segv, abort, panic or overflow?"))
+        }
         "pause" => Ok(Verb::Pause(some(given)?)),
         "continue" => Ok(Verb::Continue(some(given)?)),
         "reload" if given.names.is_empty() => Ok(Verb::ReloadTree(patience(given)?)),

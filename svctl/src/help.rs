@@ -67,6 +67,21 @@ A bundle stands for its members.
         details: WAITING_TEXT,
     },
     Help {
+        name: "reexec",
+        usage: "[NAME…]",
+        summary: "replace the supervisors of services in place by the program on disk; without names everything",
+        options: &[],
+        details: "No service notices. Without names init, every supervisor and the logger are replaced, once all of the
+programs on disk have said that they can go on with what these keep; else nothing is.",
+    },
+    Help {
+        name: "fault",
+        usage: "segv|abort|panic|overflow",
+        summary: "",
+        options: &[],
+        details: "Has init fail in this way, to see it recover. For root, with the kernel argument mainstay.debug.",
+    },
+    Help {
         name: "pause",
         usage: "NAME…",
         summary: "stop the processes of services where they are (SIGSTOP)",
@@ -236,7 +251,7 @@ pub fn text(verb: Option<&str>) -> Option<String> {
     let Some(name) = verb else {
         text.push_str("svctl: operates services, and checks and compiles their definitions\n\n");
         text.push_str("usage: svctl [OPTION…] VERB …\n\nVerbs:\n");
-        for help in VERBS {
+        for help in VERBS.iter().filter(|help| !help.summary.is_empty()) {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "  {:<10} {}", help.name, help.summary);
         }

@@ -13,6 +13,7 @@ pub mod places;
 pub mod plan;
 pub mod power;
 pub mod probe;
+pub mod reexec;
 pub mod reports;
 pub mod status;
 pub mod suggest;

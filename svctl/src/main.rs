@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use svctl::args::{self, Places, Verb};
 use svctl::control::{self, Wish};
 use svctl::exit::{Exit, Failure};
-use svctl::{check, events, help, logs, output, power, probe, status, wait, why};
+use svctl::{check, events, help, logs, output, power, probe, reexec, status, wait, why};
 
 fn main() -> ExitCode {
     let result = args::parse(std::env::args_os()).and_then(|(places, verb)| run(&places, verb));
@@ -39,6 +39,9 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
         Verb::Stop(names, patience) => control::ask(places, Wish::Stop, &names, patience),
         Verb::Restart(names, patience) => control::restart(places, &names, patience),
         Verb::Once(names, patience) => control::ask(places, Wish::Once, &names, patience),
+        Verb::Reexec(names) if names.is_empty() => reexec::run(places),
+        Verb::Reexec(names) => control::tell(places, &names, Command::Reexec),
+        Verb::Fault(fault) => reexec::fault(places, fault),
         Verb::Pause(names) => control::tell(places, &names, Command::Pause),
         Verb::Continue(names) => control::tell(places, &names, Command::Continue),
         Verb::ReloadTree(patience) => control::reload(places, patience),

@@ -184,6 +184,8 @@ pub fn run(places: &Places, wanted: &[String], json: bool) -> Result<Exit, Failu
             for row in &rows {
                 detail::write(&mut text, row, places, now);
             }
+        } else if let Some(line) = of_init(&places.run, now) {
+            text.push_str(&line);
         }
     }
     output::print(&text)?;
@@ -191,6 +193,15 @@ pub fn run(places: &Places, wanted: &[String], json: bool) -> Result<Exit, Failu
         exit = Exit::Failed;
     }
     Ok(exit)
+}
+
+/// What there is to know of init, if anything has happened to it.
+fn of_init(run: &Path, now: Tick) -> Option<String> {
+    let status = crate::reexec::read(run)?;
+    let (signal, when) = status.last_fault?;
+    let (times, at) = (status.recovered, at(now, when));
+    let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+    Some(format!("init recovered from a fault {times}, the last signal {signal} at {at}\n"))
 }
 
 /// The services that are meant, and the exit code for names that mean none.

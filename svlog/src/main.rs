@@ -20,6 +20,7 @@ const SYSTEM: u8 = 111;
 
 fn main() -> ExitCode {
     let result = match options::parse(std::env::args_os().skip(1)) {
+        Ok(Mode::Compatible) => Ok(()),
         Ok(Mode::Help) => print(options::USAGE),
         Ok(Mode::Version) => print(concat!("svlog ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Mode::Alone { directory, size, keep }) => alone(&directory, size, keep),

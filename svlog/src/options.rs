@@ -8,6 +8,7 @@ use std::path::PathBuf;
 pub const USAGE: &str = "\
 usage: svlog [--size BYTES] [--keep COUNT] DIRECTORY
        svlog [--logs DIRECTORY] --channel DESCRIPTOR
+       svlog --compatible VERSION
 
 Reads lines from standard input and appends them, each behind a UTC time stamp,
 to DIRECTORY/current, until the input ends.
@@ -16,6 +17,7 @@ to DIRECTORY/current, until the input ends.
   --keep COUNT    keep this many rotated files (10)
   --logs DIR      as the logger of all services: write to DIR/NAME/ (/var/log)
   --channel FD    as the logger of all services: take orders from init on FD
+  --compatible N  only say whether this program can go on where one whose state has version N was
 ";
 
 /// What the command line asks for.
@@ -37,6 +39,8 @@ pub enum Mode {
         /// The descriptor that init's orders come from.
         channel: i32,
     },
+    /// Say, by ending well, that it can take the place of another.
+    Compatible,
     /// Say how it is used.
     Help,
     /// Say which version it is.
@@ -56,6 +60,13 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Mode, String> 
         match argument.to_str() {
             Some("--help" | "-h") => return Ok(Mode::Help),
             Some("--version" | "-V") => return Ok(Mode::Version),
+            Some("--compatible") => {
+                let (own, version) = (service::STATE_VERSION, value()?);
+                if version.to_str() == Some(&own.to_string()) {
+                    return Ok(Mode::Compatible);
+                }
+                return Err(format!("it goes on from version {own}, not {}", version.to_string_lossy()));
+            }
             Some("--size") => size = Some(bytes(&value()?)?),
             Some("--keep") => keep = Some(number(&value()?)?),
             Some("--channel") => channel = Some(number(&value()?)?),

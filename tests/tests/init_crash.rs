@@ -246,3 +246,67 @@ fn too_many_faults_at_once_leave_the_services_alone_and_a_process_1_that_reaps_a
     process::send(machine.init(), Signal::USR2);
     assert_eq!(machine.wait_for_end(), Ending::Off);
 }
+
+/// How often init has been replaced on purpose.
+fn replacements(machine: &Machine) -> usize {
+    machine.console().matches("replaced by version").count()
+}
+
+#[test]
+fn everything_is_replaced_in_place_and_no_service_notices() {
+    let counting = "n=0\nwhile [ $n -lt 20000 ]; do echo line $n\nn=$((n + 1)); done\nexec sleep 1000";
+    let ready = "[ready]\nfd = 3";
+    let machine = Fixture::new().tracing("a", ready).script("counter", counting).boot();
+    let before = pids(&machine, &["a", "counter"]);
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", machine.init())).unwrap().count();
+    let mut open = 0;
+    for round in 0..20 {
+        let outcome = machine.svctl(&["reexec"]);
+        assert_eq!((outcome.code, outcome.error.as_str()), (0, ""), "{}", outcome.output);
+        assert!(outcome.output.contains("is replaced by"), "{}", outcome.output);
+        eventually("init has been replaced", || replacements(&machine) == round + 1);
+        machine.tell("start a");
+        if round == 0 {
+            eventually("the logger is another", || machine.logger().is_some());
+            open = descriptors();
+        }
+    }
+    assert_eq!(pids(&machine, &["a", "counter"]), before);
+    assert_eq!(machine.fixture.trace(), ["a starts"]);
+    // Its supervisor may have had something to say as well.
+    let lines = || {
+        let all = machine.log("counter").into_iter();
+        all.filter(|line| line.starts_with("line ")).collect::<Vec<_>>()
+    };
+    eventually("all lines are there", || lines().last().is_some_and(|line| line == "line 19999"));
+    let expected: Vec<String> = (0..20_000).map(|number| format!("line {number}")).collect();
+    assert_eq!(lines(), expected);
+    eventually("no descriptor is left over", || descriptors() <= open);
+    eventually("no zombie is left", || zombies(&machine) == 0);
+}
+
+#[test]
+fn a_program_that_cannot_go_on_is_refused_and_nothing_is_replaced() {
+    let boot = Fixture::new().tracing("a", "[ready]\nfd = 3").machine();
+    let machine = boot.only_programs(&["init", "supervise", "svctl", "svlog"]).start();
+    machine.wait_for_boot();
+    let (before, logger) = (pids(&machine, &["a"]), machine.logger());
+    for name in ["supervise", "svlog", "init"] {
+        let place = machine.fixture.path(&format!("programs/{name}"));
+        let real = std::fs::read_link(&place).unwrap();
+        std::fs::remove_file(&place).unwrap();
+        std::fs::write(&place, "#!/bin/sh\nexit 1\n").unwrap();
+        std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let outcome = machine.svctl(&["reexec"]);
+        assert_eq!(outcome.code, 1, "{}", outcome.output);
+        assert!(
+            outcome.error.contains(&format!("the program {name} on disk cannot go on")),
+            "{}",
+            outcome.error
+        );
+        std::fs::remove_file(&place).unwrap();
+        std::os::unix::fs::symlink(real, &place).unwrap();
+    }
+    assert_eq!((pids(&machine, &["a"]), machine.logger(), replacements(&machine)), (before, logger, 0));
+    assert_eq!(machine.svctl(&["reexec"]).code, 0);
+}
