@@ -74,9 +74,9 @@ impl Chaos {
         counts.join(", ")
     }
 
-    /// Does one thing after the other.
+    /// Does one thing after the other; `init_too` tells whether init is executed anew now and then.
     #[track_caller]
-    pub(crate) fn go_on(&mut self, random: &mut Random, until: Instant) {
+    pub(crate) fn go_on(&mut self, random: &mut Random, until: Instant, init_too: bool) {
         let all: u64 = DEEDS.iter().map(|(_, weight)| weight).sum();
         while Instant::now() < until {
             let mut left = random.below(all);
@@ -88,6 +88,9 @@ impl Chaos {
                 None => true,
             });
             let deed = chosen.unwrap().0;
+            if !init_too && [Deed::FaultOfInit, Deed::Reexec].contains(&deed) {
+                continue;
+            }
             let name = random.pick(&self.model.specs).name.clone();
             self.history.push(format!("{deed:?} {name}"));
             if self.perform(deed, &name) {
@@ -224,13 +227,10 @@ impl Chaos {
             self.tell(&format!("stop {name}"));
             self.model.stop(name);
         }
-        let names: Vec<String> = self.model.specs.iter().map(|spec| spec.name.clone()).collect();
-        for name in &names {
-            self.try_tell(&format!("continue {name}"));
-        }
         let begun = Instant::now();
         while let Some(wrong) = self.misfits() {
             assert!(begun.elapsed() < DEADLINE, "not where they are wanted:\n{wrong}\n{}", self.last_words());
+            self.let_all_go_on();
             std::thread::sleep(Duration::from_millis(5));
         }
         let seen = look(&self.machine, &self.model);
@@ -239,6 +239,15 @@ impl Chaos {
             self.model.start(name);
         }
         seen
+    }
+
+    /// Until it is so: a command may be lost with an init that fails at that moment.
+    fn let_all_go_on(&self) {
+        for spec in &self.model.specs {
+            if self.machine.try_status(&spec.name).is_some_and(|status| status.paused) {
+                self.try_tell(&format!("continue {}", spec.name));
+            }
+        }
     }
 
     /// Takes the machine down, and tells of what is left if that does not come to an end.
