@@ -21,6 +21,8 @@ pub(crate) struct Logger {
     pub(crate) channel: Option<OwnedFd>,
     pub(crate) started: Option<Tick>,
     pub(crate) restart_at: Option<Tick>,
+    /// Why it could not be started the last time.
+    unstarted: Option<String>,
     /// What it has not been told yet.
     owed: VecDeque<Owed>,
 }
@@ -45,12 +47,17 @@ impl Init {
         match self.spawn_logger() {
             Ok(pid) => {
                 self.logger.pid = Some(pid);
+                self.logger.unstarted = None;
                 self.take_logger();
             }
             Err(problem) => {
                 self.logger.channel = None;
-                self.messages.error(&format!("unable to start the logger: {problem} (trying again)"));
                 self.logger.restart_at = Some(now.after(RESPAWN_DELAY));
+                // Told once: it may last, and is tried every second.
+                if self.logger.unstarted.as_ref() != Some(&problem) {
+                    self.messages.error(&format!("unable to start the logger: {problem} (trying again)"));
+                    self.logger.unstarted = Some(problem);
+                }
             }
         }
     }

@@ -186,8 +186,10 @@ pub(crate) fn tell(options: &Options) {
 }
 
 fn beside_init() -> PathBuf {
-    // Without /proc there is still the name by which we were started.
-    let called = || Some(std::env::args_os().next()?.into()).filter(|name: &PathBuf| name.is_absolute());
+    // Without /proc, as when a machine has just started, there is still the name by which we were started. That may
+    // be a link: the kernel starts /init.
+    let named = || Some(std::env::args_os().next()?.into()).filter(|name: &PathBuf| name.is_absolute());
+    let called = || std::fs::canonicalize(named()?).ok();
     let own = std::env::current_exe().ok().or_else(called);
     own.as_deref().and_then(Path::parent).map_or_else(|| "/usr/sbin".into(), PathBuf::from)
 }

@@ -75,6 +75,8 @@ pub(crate) struct Init {
     /// There is a plan.
     pub(crate) planned: bool,
     pub(crate) compilations: u32,
+    /// Why the compiler could not be started the last time.
+    pub(crate) uncompiled: Option<String>,
     /// Our exit status, once there is nothing left to do.
     pub(crate) end: Option<ExitCode>,
 }
@@ -174,6 +176,7 @@ impl Init {
             compile_at: None,
             planned: false,
             compilations: 0,
+            uncompiled: None,
             end: None,
         })
     }
@@ -366,11 +369,29 @@ impl Init {
 
     pub(crate) fn compile(&mut self) {
         self.compile_at = None;
-        self.compilations += 1;
+        self.compilations = self.compilations.saturating_add(1);
         // The one of a run before this one must not be taken for the new one.
         let _ = std::fs::remove_file(self.options.run.join("init/plan"));
-        if let Err(problem) = self.spawn_compiler(&[]) {
-            self.compile_failed(&problem);
+        match self.spawn_compiler(&[]) {
+            Ok(()) => self.uncompiled = None,
+            Err(problem) => self.compiler_refused(problem),
+        }
+    }
+
+    /// A compiler that cannot even be started is tried for as long as it takes: processes or memory may be short
+    /// for longer than anybody would guess, and without it there are no services.
+    fn compiler_refused(&mut self, problem: String) {
+        if self.going.is_some() {
+            return;
+        }
+        self.compile_at = Some(sys::clock::now().after(COMPILE_DELAY));
+        // Told once: it is tried every second.
+        if self.uncompiled.as_ref() != Some(&problem) {
+            self.messages.error(&format!("unable to compile the definitions: {problem} (trying again)"));
+            self.uncompiled = Some(problem);
+        }
+        if self.compilations == COMPILATIONS_MAX {
+            self.start_shell("there are no services");
         }
     }
 
