@@ -22,6 +22,7 @@ pub mod oracle;
 pub mod process;
 pub mod programs;
 pub mod supervised;
+pub mod tasks;
 pub mod wait;
 
 pub use fixture::Fixture;
@@ -30,4 +31,5 @@ pub use observer::{Event, Observer};
 pub use service::status::{State, Status, Want};
 pub use service::{Pid, Signal, WaitStatus};
 pub use supervised::Supervised;
+pub use tasks::TaskLimit;
 pub use wait::{DEADLINE, eventually};

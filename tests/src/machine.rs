@@ -4,6 +4,7 @@ use crate::fixture::Fixture;
 use crate::observer::Observer;
 use crate::process;
 use crate::programs::program;
+use crate::tasks::TaskLimit;
 use crate::wait::{eventually, eventually_some};
 use service::status::{State, Status};
 use service::{Pid, Signal};
@@ -43,6 +44,7 @@ pub struct Boot {
     arguments: Vec<String>,
     namespace: bool,
     unprivileged: bool,
+    members: Option<PathBuf>,
 }
 
 /// The user and group `nobody`.
@@ -50,7 +52,7 @@ const NOBODY: u32 = 65_534;
 
 impl Boot {
     pub(crate) fn new(fixture: Fixture) -> Boot {
-        Boot { fixture, arguments: Vec::new(), namespace: true, unprivileged: false }
+        Boot { fixture, arguments: Vec::new(), namespace: true, unprivileged: false, members: None }
     }
 
     /// Gives init these arguments too.
@@ -104,6 +106,12 @@ impl Boot {
         self.arguments(&["--programs", &place])
     }
 
+    /// With no more processes than this allows, from the very first on.
+    #[must_use]
+    pub fn limited(self, limit: &TaskLimit) -> Boot {
+        Boot { members: Some(limit.members()), ..self }
+    }
+
     /// What it will run over.
     #[must_use]
     pub fn fixture(&self) -> &Fixture {
@@ -116,13 +124,16 @@ impl Boot {
     /// If that is refused.
     #[must_use]
     pub fn start(self) -> Machine {
-        let Boot { fixture, arguments, namespace, unprivileged } = self;
+        let Boot { fixture, arguments, namespace, unprivileged, members } = self;
         let console = File::create(fixture.path("console")).unwrap();
         let mut command = match (namespace, unprivileged) {
             (true, _) => in_namespace(),
             (false, false) => Command::new(program("init")),
             (false, true) => as_nobody(&fixture.path("programs/init")),
         };
+        if let Some(members) = members {
+            command = entering(&members, &command);
+        }
         for (option, place) in [("--services", "services"), ("--run", "run"), ("--logs", "logs")] {
             command.arg(option).arg(fixture.path(place));
         }
@@ -143,6 +154,14 @@ impl Boot {
         }
         machine
     }
+}
+
+/// The same command, as a member of a control group.
+fn entering(members: &Path, command: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(members);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell
 }
 
 fn as_nobody(init: &Path) -> Command {

@@ -4,8 +4,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 use tests::programs::program;
-use tests::{Ending, Fixture, Signal, State, eventually, process};
+use tests::{Ending, Fixture, Pid, Signal, State, TaskLimit, eventually, process};
 
 /// Runs `script` as root of mount and PID namespaces of its own; init is `$INIT`.
 fn in_mounts(fixture: &Fixture, script: &str) -> Output {
@@ -183,4 +184,69 @@ fn no_kernel_is_started_where_none_was_loaded() {
     let outcome = machine.svctl(&["kexec"]);
     assert_ne!(outcome.code, 0, "{outcome:?}");
     assert_eq!(machine.state("a"), State::Up);
+}
+
+/// Whatever `limit` refuses for a while is tried again, but no more often than `tries` times a second; returns what
+/// init's wake-ups and the refusals were.
+fn refused_for_a_while(limit: &TaskLimit, init: Pid, tries: u64) -> (u64, u64) {
+    let (begun, before, sleeps) = (Instant::now(), limit.refused(), process::sleeps(init));
+    // More than any number of tries after which one could give up.
+    eventually("it is tried again and again", || limit.refused() >= before + 7 * tries);
+    let refused = limit.refused() - before;
+    let most = (begun.elapsed().as_secs() + 2) * tries;
+    assert!(refused <= most, "{refused} tries, and there was time for {most}");
+    (process::sleeps(init) - sleeps, refused)
+}
+
+#[test]
+fn a_boot_without_processes_to_be_had_goes_on_when_there_are() {
+    let Some(limit) = TaskLimit::new() else { return };
+    // The one that waits for it outside, and init.
+    limit.set(2);
+    let mut machine = Fixture::new().tracing("a", "").machine().limited(&limit).start();
+    machine.wait_for_console("unable to compile the definitions: unable to make a process: ");
+    // The logger and the compiler.
+    let (wakeups, refused) = refused_for_a_while(&limit, machine.init(), 2);
+    assert!(wakeups <= refused, "{wakeups} wake-ups for {refused} tries");
+    let console = machine.console();
+    for once in ["unable to start the logger", "unable to compile the definitions"] {
+        assert_eq!(console.matches(once).count(), 1, "{once}: {console}");
+    }
+    limit.lift();
+    machine.until("a", State::Up);
+    machine.wait_for_boot();
+    assert_eq!(machine.go_down("poweroff"), Ending::Off);
+}
+
+#[test]
+fn deaths_while_no_process_is_to_be_had_are_mended_when_there_are() {
+    let Some(limit) = TaskLimit::new() else { return };
+    let fixture = Fixture::new()
+        .service("a", "[restart]\ndelay = \"1s\"\nmax-delay = \"2s\"")
+        .run("exec sleep 1000")
+        .script("b", "exec sleep 1000");
+    let mut machine = fixture.boot();
+    for pid in machine.processes() {
+        limit.add(pid);
+    }
+    limit.set(1);
+    let (of_a, of_b) = (machine.status("a").pid.unwrap(), machine.status("b").pid.unwrap());
+    let keeps_b = machine.status("b").supervisor.unwrap();
+    machine.send(of_a, Signal::KILL);
+    machine.send(keeps_b, Signal::KILL);
+    machine.wait_for_console("b: unable to start its supervisor: unable to make a process: ");
+    let refused = machine.wait_for("a", "is refused a process", |status| {
+        status.state == State::Backoff && status.reason.contains("unable to make a process: ")
+    });
+    assert!(refused.pid.is_none());
+    // For a every second or two, and for b every second.
+    let (wakeups, refused) = refused_for_a_while(&limit, machine.init(), 2);
+    assert!(wakeups <= 2 * refused, "{wakeups} wake-ups for {refused} tries");
+    let console = machine.console();
+    assert_eq!(console.matches("b: unable to start its supervisor").count(), 1, "{console}");
+    limit.lift();
+    machine.wait_for("a", "runs again", |status| status.state == State::Up && status.pid != Some(of_a));
+    let after = machine.wait_for("b", "has a supervisor again", |status| status.supervisor != Some(keeps_b));
+    assert_eq!(after.pid, Some(of_b), "b itself went on");
+    assert_eq!(machine.go_down("poweroff"), Ending::Off);
 }
