@@ -354,8 +354,11 @@ impl Init {
         if service.recovered && !runs && report.state == State::Down {
             return;
         }
+        let crosses = self.graph.crosses_a_start(index, report.state, report.want);
         self.graph.report(index, report.state, report.want, report.overdue);
-        self.announce(index, report.state, report.reason);
+        if !crosses {
+            self.announce(index, report.state, report.reason);
+        }
         self.dismiss(index);
     }
 

@@ -4,6 +4,14 @@ use super::{Graph, Index, Obstacle, has_process};
 use crate::status::{State, Want};
 
 impl Graph {
+    /// Whether a supervisor said this before it heard that the service is wanted: that it is down, by a stop that
+    /// was asked for before, is no news then, since it is about to be started again.
+    #[must_use]
+    pub fn crosses_a_start(&self, index: Index, state: State, want: Want) -> bool {
+        let expected = self.nodes.get(index).is_some_and(|node| node.wanted && node.told.is_some());
+        expected && want == Want::Down && state == State::Down
+    }
+
     /// What the supervisor of a service says.
     pub fn report(&mut self, index: Index, state: State, want: Want, overdue: bool) {
         let Some(node) = self.nodes.get_mut(index) else { return };
