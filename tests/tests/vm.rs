@@ -9,6 +9,8 @@
     reason = "what fails here fails a test"
 )]
 
+#[path = "vm/apart.rs"]
+mod apart;
 #[path = "vm/broken.rs"]
 mod broken;
 #[path = "vm/guest.rs"]
@@ -21,3 +23,5 @@ mod kernel;
 mod power;
 #[path = "vm/services.rs"]
 mod services;
+#[path = "vm/stuck.rs"]
+mod stuck;

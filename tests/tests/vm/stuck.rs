@@ -1,0 +1,77 @@
+//! Going down with filesystems that are many, badly named, or stuck.
+
+use crate::guest::{PATIENCE, eventually};
+use crate::images;
+use qemu::Machine;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A disk with an empty filesystem. It goes away with this.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new(name: &str) -> Disk {
+        let place = std::env::temp_dir().join(format!("mainstay-disk-{name}-{}", std::process::id()));
+        std::fs::File::create(&place).unwrap().set_len(16 << 20).unwrap();
+        let made = Command::new("/sbin/mkfs.ext4").args(["-q", "-F"]).arg(&place).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        Disk(place)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What debugfs(8) says when asked.
+    fn ask(&self, request: &str) -> String {
+        let asked = Command::new("/sbin/debugfs").args(["-R", request]).arg(&self.0).output().unwrap();
+        String::from_utf8_lossy(&asked.stdout).into_owned()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The good disk is mounted first, so that it is unmounted after everything that stands in the way, and last in a
+/// place whose name has a blank; over a hundred mounts are between.
+const MOUNTS: &str = "set -e\n\
+    mkdir -p /mnt/good '/mnt/a blank' /mnt/stuck\n\
+    mount -t ext4 /dev/vda /mnt/good\n\
+    mount -t ext4 /dev/vdb /mnt/stuck\n\
+    i=0; while [ $i -lt 60 ]; do\n\
+      mkdir -p /mnt/bound$i /mnt/memory$i\n\
+      mount --bind /mnt/good /mnt/bound$i; mount -t tmpfs none /mnt/memory$i\n\
+      i=$((i+1))\n\
+    done\n\
+    mount --bind /mnt/good '/mnt/a blank'\n\
+    echo kept > /mnt/good/first; echo kept too > '/mnt/a blank/second'\n\
+    fsfreeze --freeze /mnt/stuck\n\
+    setsid sh -c 'echo $$ > /tmp/writer; echo lost > /mnt/stuck/third' < /dev/null > /dev/null 2>&1 &\n\
+    wc -l < /proc/self/mounts";
+
+#[test]
+fn a_stuck_filesystem_and_a_hundred_mounts_do_not_keep_the_machine_on_or_cost_the_good_disk() {
+    let (good, stuck) = (Disk::new("good"), Disk::new("stuck"));
+    let machine = Machine::builder(images::shipped()).disk(good.path()).disk(stuck.path()).boot().unwrap();
+    machine.wait_until_up(PATIENCE).unwrap();
+    let mounts = machine.run(MOUNTS).unwrap();
+    assert!(mounts.trim().parse::<u32>().unwrap() > 120, "{mounts}");
+    eventually("a writer hangs where no signal reaches it", || {
+        let state = machine.run("cut -d ' ' -f 3 /proc/$(cat /tmp/writer)/stat").unwrap_or_default();
+        if state.trim() == "D" { Ok(()) } else { Err(state) }
+    });
+    machine.power_off().unwrap();
+    let console = machine.transcript();
+    assert!(console.trim_end().ends_with("reboot: Power down"), "{console}");
+    assert_eq!(good.ask("cat /first"), "kept\n");
+    assert_eq!(good.ask("cat /second"), "kept too\n");
+    // Its journal is empty, as only an unmounted one is (ext4(5), needs_recovery).
+    let features = good.ask("show_super_stats -h");
+    assert!(
+        features.contains("has_journal") && !features.contains("needs_recovery"),
+        "{features}\n{console}"
+    );
+}
