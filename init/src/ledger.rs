@@ -243,6 +243,8 @@ impl Faults {
 #[derive(Default)]
 pub(crate) struct Ledger {
     file: Option<OwnedFd>,
+    /// How many records there is room for: behind them is the plan.
+    room: usize,
     /// What each record was written with last.
     written: Vec<u64>,
     /// Where each service stood in the graph then.
@@ -254,7 +256,8 @@ impl Ledger {
     /// Goes on with one that was left by another.
     pub(crate) fn adopt(file: OwnedFd, faults: Faults) -> Ledger {
         sys::crash::set_ledger(file.as_fd());
-        let mut ledger = Ledger { file: Some(file), faults, ..Ledger::default() };
+        let room = SERVICES + Found::read(&file).map_or(0, |found| found.services);
+        let mut ledger = Ledger { file: Some(file), room, faults, ..Ledger::default() };
         // Before anything that may fail again.
         ledger.write(FAULTS, &ledger.faults.record());
         ledger
@@ -279,14 +282,15 @@ impl Ledger {
             memfd::write_at(&file, text.as_bytes(), place as u64)?;
             place += text.len();
         }
-        let mut ledger = Ledger { file: Some(file), ..Ledger::default() };
+        let mut ledger = Ledger { file: Some(file), room: SERVICES + services, ..Ledger::default() };
         ledger.write(HEAD, &head);
         Ok(ledger)
     }
 
     /// Writes a record, if it is another than before.
     fn write(&mut self, place: usize, record: &Record) {
-        let Some(file) = &self.file else { return };
+        // A plan that is new has a ledger of its own, in a moment.
+        let Some(file) = self.file.as_ref().filter(|_| place < self.room) else { return };
         if self.written.len() <= place {
             self.written.resize(place + 1, 0);
         }
@@ -334,6 +338,7 @@ impl Init {
         let mut record = Record::new();
         self.record_machine(&mut record);
         self.ledger.write(MACHINE, &record);
+        self.logger.closing.clear();
         // The graph changes by itself, and many services at a time.
         self.ledger.nodes.resize(self.graph.nodes().len(), None);
         for (index, node) in self.ledger.nodes.iter_mut().enumerate() {
@@ -358,6 +363,8 @@ impl Init {
         record.option("node", self.graph.saved(index));
         service.record(&mut record);
         self.ledger.write(SERVICES + index, &record);
+        // No record names these any more.
+        self.services.close(index);
     }
 }
 

@@ -125,8 +125,7 @@ fn boot_machine(words: Words, original: &[OsString], signals: Signals) -> ExitCo
         Ok(options) => boot::boot(&mut messages, options),
         Err(problem) => return last_resort::attend(&problem),
     };
-    recover::prepare(&mut messages, Role::Machine, original);
-    match Init::new(Role::Machine, options, messages, signals, None) {
+    match Init::new(Role::Machine, options, messages, signals, None, original) {
         Ok(mut init) => init.run(),
         Err(problem) => last_resort::attend(&problem),
     }
@@ -157,8 +156,7 @@ fn run_elsewhere(
             // With a command and nothing else, what is to be heard is the command.
             messages.limit = Level::Error;
         }
-        recover::prepare(&mut messages, role, original);
-        Init::new(role, options, messages, signals, main).map(|mut init| init.run())
+        Init::new(role, options, messages, signals, main, original).map(|mut init| init.run())
     });
     match started {
         Ok(code) => code,

@@ -23,6 +23,8 @@ pub(crate) struct Logger {
     pub(crate) restart_at: Option<Tick>,
     /// Why it could not be started the last time.
     unstarted: Option<String>,
+    /// Descriptors that the ledger may still name.
+    pub(crate) closing: Vec<OwnedFd>,
     /// What it has not been told yet.
     owed: VecDeque<Owed>,
 }
@@ -51,7 +53,7 @@ impl Init {
                 self.take_logger();
             }
             Err(problem) => {
-                self.logger.channel = None;
+                self.logger.closing.extend(self.logger.channel.take());
                 self.logger.restart_at = Some(now.after(RESPAWN_DELAY));
                 // Told once: it may last, and is tried every second.
                 if self.logger.unstarted.as_ref() != Some(&problem) {
@@ -145,7 +147,7 @@ impl Init {
     pub(crate) fn logger_ended(&mut self, status: WaitStatus) {
         let now = sys::clock::now();
         self.logger.pid = None;
-        self.logger.channel = None;
+        self.logger.closing.extend(self.logger.channel.take());
         if self.going.as_ref().is_some_and(crate::power::Going::logger_may_end) {
             return;
         }

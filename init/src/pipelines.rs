@@ -67,8 +67,10 @@ impl Init {
     /// The machine goes down, and whoever wrote to this service is down already: it reads what is left, and then
     /// the end.
     pub(crate) fn end_input(&mut self, index: Index) {
-        if let Some(input) = self.services.get_mut(index).and_then(|service| service.input.as_mut()) {
-            input.writer = None;
+        if let Some(service) = self.services.get_mut(index)
+            && let Some(input) = &mut service.input
+        {
+            service.closing.extend(input.writer.take());
         }
     }
 }

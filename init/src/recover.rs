@@ -89,6 +89,12 @@ impl Takeover {
             words.remove(0);
         }
         let ledger = sys::fd::inherited(ledger).ok();
+        // Before anything is opened here: what the ledger names by mistake must not come to be one of ours.
+        if let Some(file) = &ledger
+            && let Some(found) = Found::read(file)
+        {
+            sys::crash::occupy(found.descriptors(), file.as_fd());
+        }
         (Some(Takeover { ledger, fault: fault.and_then(Signal::from_number) }), words)
     }
 

@@ -174,7 +174,6 @@ impl Init {
             let changes = self.graph.update(entries);
             self.read_settings();
             self.apply(&changes, &renewed);
-            self.renew_ledger();
         } else {
             let instances = self.reloading.waiting.iter().filter_map(|client| match &client.purpose {
                 Purpose::Instance(name, _) => Some(name.clone()),
@@ -182,7 +181,6 @@ impl Init {
             });
             let instances: Vec<String> = instances.collect();
             self.take_instances(entries, &instances);
-            self.renew_ledger();
         }
         steps
     }
@@ -238,6 +236,10 @@ impl Init {
                 }
             }
             self.provide_input(index);
+        }
+        // Before the logger, or a supervisor, has any of the new pipes.
+        self.renew_ledger();
+        for index in changes.added.iter().chain(&changes.changed).copied() {
             self.owe_log(index);
             let supervised = self.services.get(index).is_some_and(Service::has_supervisor);
             if supervised && renewed.contains(self.graph.name(index)) {

@@ -15,7 +15,7 @@ use service::graph::{Graph, Index, Obstacle};
 use service::status::State;
 use service::wire::Power;
 use service::{Pid, Signal, Tick, WaitStatus};
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -111,12 +111,15 @@ impl Init {
         messages: Messages,
         signals: Signals,
         main: Option<Main>,
+        words: &[OsString],
     ) -> Result<Init, String> {
         let null = sys::fd::null().map_err(|error| format!("unable to begin: {}", reason(&error)))?;
         let mut init = Init::idle(role, options, messages, signals, null)?;
         init.main = main;
         init.listen();
         init.renew_ledger();
+        // Without a ledger there would be nothing to go on from.
+        crate::recover::prepare(&mut init.messages, role, words);
         init.write_own_status();
         init.start_logger();
         init.start_watchdog(false);
@@ -242,7 +245,7 @@ impl Init {
             token if token >= CLIENTS => self.read_client(token),
             token => {
                 if let Ok(index) = usize::try_from(token.wrapping_sub(SERVICES)) {
-                    self.read_channel(index, ready.writable);
+                    self.channel_is_ready(index, ready.writable);
                 }
             }
         }
@@ -464,12 +467,18 @@ impl Init {
             self.services.push(service);
             self.provide_input(index);
         }
-        self.renew_ledger();
-        self.owe_logs();
         if self.going.is_some() {
             self.graph.shut_down();
-            return;
+        } else {
+            self.want_bundle();
         }
+        // That there is a plan is on record together with what is wanted of it, and before the logger has the pipes.
+        self.renew_ledger();
+        self.owe_logs();
+    }
+
+    /// Wants what a boot wants.
+    fn want_bundle(&mut self) {
         let bundle = self.options.bundle.clone().unwrap_or_else(|| "default".to_owned());
         match (self.graph.find(&bundle), &self.options.bundle) {
             (Some(index), _) => self.graph.start_bundle(index),

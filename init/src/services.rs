@@ -62,6 +62,9 @@ pub(crate) struct Service {
     unstarted: Option<String>,
     /// What the console was told last.
     pub(crate) told: Option<State>,
+    /// Descriptors that the ledger may still name: they are closed once it does not, so that none of these numbers
+    /// means another by the time when somebody goes on from there.
+    pub(crate) closing: Vec<OwnedFd>,
     /// It comes from a ledger, and its supervisor was asked how it is.
     recovered: bool,
 }
@@ -90,6 +93,17 @@ impl Service {
     /// Whether it is at rest.
     pub(crate) fn has_ended(&self) -> bool {
         self.state.is_some() && !self.needs_supervisor()
+    }
+
+    /// Forgets everything, and closes what it held once that is on record.
+    pub(crate) fn forget(&mut self) {
+        let old = std::mem::take(self);
+        self.closing = old.closing;
+        self.closing.extend(old.log.into_iter().flat_map(|(reader, writer)| [reader, writer]));
+        self.closing
+            .extend(old.input.into_iter().flat_map(|input| [Some(input.reader), input.writer]).flatten());
+        self.closing.extend(old.supervisor.map(|supervisor| supervisor.channel));
+        self.closing.extend(old.kept.into_iter().map(|(_, descriptor)| descriptor));
     }
 
     /// So many more commands have been carried out.
@@ -176,7 +190,7 @@ impl Init {
             Ok(()) => self.greet(index),
             Err(problem) => {
                 let Some(service) = self.services.get_mut(index) else { return };
-                service.supervisor = None;
+                service.closing.extend(service.supervisor.take().map(|supervisor| supervisor.channel));
                 service.restart_at = Some(now.after(RESPAWN_DELAY));
                 // Told once: it may last, and is tried every second.
                 if service.unstarted.as_ref() != Some(&problem) {
@@ -303,8 +317,18 @@ impl Init {
         let _ = self.poller.modify(&supervisor.channel, SERVICES + index as u64, true, full);
     }
 
-    /// Reads all that a supervisor has to say.
-    pub(crate) fn read_channel(&mut self, index: Index, writable: bool) {
+    /// Something has happened on the channel of a supervisor.
+    pub(crate) fn channel_is_ready(&mut self, index: Index, writable: bool) {
+        let ended = self.read_channel(index, writable);
+        let service = self.services.get(index).and_then(|service| service.supervisor.as_ref());
+        // One that was being started when the init before us failed, and was not: there is nobody to reap.
+        if ended && service.is_some_and(|supervisor| supervisor.pid.is_none()) {
+            self.supervisor_ended(index, WaitStatus::Unknown);
+        }
+    }
+
+    /// Reads all that a supervisor has to say. True if its end of the channel is closed.
+    fn read_channel(&mut self, index: Index, writable: bool) -> bool {
         if writable {
             self.send_waiting(index);
         }
@@ -312,7 +336,7 @@ impl Init {
         loop {
             let Some(supervisor) = self.services.get(index).and_then(|service| service.supervisor.as_ref())
             else {
-                return;
+                return false;
             };
             match sys::socket::receive(&supervisor.channel, &mut buffer) {
                 Ok(Some((length, passed))) => {
@@ -326,12 +350,9 @@ impl Init {
                 Ok(None) => {
                     // Its death is yet to be reaped; until then it has no more to say.
                     let _ = self.poller.remove(&supervisor.channel);
-                    if supervisor.pid.is_none() {
-                        self.supervisor_ended(index, WaitStatus::Unknown);
-                    }
-                    return;
+                    return true;
                 }
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
     }
@@ -374,6 +395,7 @@ impl Init {
         };
         if let Some(supervisor) = service.supervisor.take() {
             let _ = self.poller.remove(&supervisor.channel);
+            service.closing.push(supervisor.channel);
             // To what is at rest only a start makes a difference.
             let rest = !service.needs_supervisor();
             service.unheard = supervisor.waiting;

@@ -70,7 +70,7 @@ impl Init {
         if service.has_supervisor() || service.needs_supervisor() || !down {
             return;
         }
-        *service = Service::default();
+        service.forget();
         let name = self.graph.name(index).to_owned();
         self.graph.forgotten(index);
         // On a filesystem in memory: nothing is waited for.

@@ -47,9 +47,15 @@ impl Deaths {
 }
 
 impl Service {
+    /// Keeps a descriptor no longer.
+    fn let_go(&mut self, tag: &str) {
+        let dropped = self.kept.extract_if(.., |(other, _)| other == tag);
+        self.closing.extend(dropped.map(|(_, descriptor)| descriptor));
+    }
+
     /// Keeps a descriptor in the place of the one of the same tag. False if there are too many.
     fn keep(&mut self, tag: &str, descriptor: OwnedFd) -> bool {
-        self.kept.retain(|(other, _)| other != tag);
+        self.let_go(tag);
         let room = self.kept.len() < KEPT_MAX;
         if room {
             self.kept.push((tag.to_owned(), descriptor));
@@ -75,7 +81,7 @@ impl Init {
                     self.messages.warning(&format!("{name}: its supervisor has too much to be kept for it"));
                 }
             }
-            SupervisorMessage::Drop(tag) => service.kept.retain(|(other, _)| other != tag),
+            SupervisorMessage::Drop(tag) => service.let_go(tag),
             SupervisorMessage::Taken(count) => service.taken(count),
             SupervisorMessage::Awaits(pid) => match self.deaths.find(pid) {
                 // One that lives got the number since.

@@ -21,6 +21,13 @@ impl Table {
         self.list.get_mut(index)
     }
 
+    /// Closes the descriptors of a service that nothing names any more.
+    pub(crate) fn close(&mut self, index: Index) {
+        if let Some(service) = self.list.get_mut(index) {
+            service.closing.clear();
+        }
+    }
+
     pub(crate) fn push(&mut self, service: Service) {
         self.touch(self.list.len());
         self.list.push(service);

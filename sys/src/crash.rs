@@ -176,6 +176,19 @@ pub fn replace(path: &CStr) -> io::Error {
     error.into()
 }
 
+/// Has each of these numbers mean something, were it only `filler`: so none of them comes to mean what is opened
+/// later.
+pub fn occupy(numbers: impl Iterator<Item = RawFd>, filler: BorrowedFd<'_>) {
+    for number in numbers.filter(|number| *number > 2) {
+        // SAFETY: takes numbers only.
+        let open = unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
+        if !open {
+            // SAFETY: takes numbers only; nothing is open under this one, so that nobody loses anything.
+            unsafe { libc::dup3(filler.as_raw_fd(), number, libc::O_CLOEXEC) };
+        }
+    }
+}
+
 /// Closes every descriptor but the standard three and those in `known`.
 pub fn close_all_but(known: &[RawFd]) {
     let mut known: Vec<RawFd> = known.iter().copied().filter(|number| *number > 2).collect();
@@ -306,14 +319,14 @@ fn unblock_faults() -> io::Result<()> {
 }
 
 /// The handler.
-extern "C" fn on_fault(signal: c_int, _info: *mut libc::siginfo_t, _context: *mut c_void) {
+extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
     let own = nix::unistd::getpid().as_raw();
     let Some(prepared) = prepared().filter(|prepared| prepared.owner == own) else {
         return die_of(signal, own);
     };
     match DEPTH.fetch_add(1, SeqCst) {
         0 => {
-            say(signal);
+            say(signal, cause(info));
             become_again(prepared, signal);
             attend()
         }
@@ -374,6 +387,41 @@ fn hand_on(prepared: &Prepared, signal: c_int) {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const prepared.mask, null_mut()) };
 }
 
+/// Where a signal comes from.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// The process with this number has sent it.
+    Process(usize),
+    /// What was done with this address.
+    Address(usize),
+}
+
+fn cause(info: *const libc::siginfo_t) -> Cause {
+    // SAFETY: the kernel has filled it in for the handler that was given it.
+    let info = unsafe { &*info };
+    if info.si_code <= 0 {
+        // SAFETY: a signal that was sent has this field.
+        let sender = unsafe { info.si_pid() };
+        return Cause::Process(usize::try_from(sender).unwrap_or(0));
+    }
+    // SAFETY: a signal that the processor has raised has this field; others have a number there.
+    Cause::Address(unsafe { info.si_addr() }.addr())
+}
+
+/// The digits of a number, in the buffer.
+fn digits(mut number: usize, base: usize, buffer: &mut [u8; 20]) -> &[u8] {
+    let mut first = buffer.len();
+    for (place, byte) in buffer.iter_mut().enumerate().rev() {
+        *byte = b"0123456789abcdef".get(number % base).copied().unwrap_or(b'?');
+        number /= base;
+        first = place;
+        if number == 0 {
+            break;
+        }
+    }
+    buffer.get(first..).unwrap_or_default()
+}
+
 fn name(signal: c_int) -> &'static str {
     match signal {
         libc::SIGSEGV => "SEGV",
@@ -388,18 +436,23 @@ fn name(signal: c_int) -> &'static str {
 }
 
 /// Says so in one write, unless that would have to be waited for.
-fn say(signal: c_int) {
+fn say(signal: c_int, cause: Cause) {
     let kernel = KERNEL_LOG.load(SeqCst) >= 0;
     let descriptor = if kernel { KERNEL_LOG.load(SeqCst) } else { 2 };
-    let mut line = [0_u8; 96];
+    let mut line = [0_u8; 128];
     let mut used = 0;
     let level = if kernel { "<27>" } else { "" };
-    for part in [level, "init: error: signal ", name(signal), " (executing init again)\n"] {
-        for byte in part.bytes() {
-            if let Some(slot) = line.get_mut(used) {
-                *slot = byte;
-                used += 1;
-            }
+    let mut buffer = [0; 20];
+    let (from, number) = match cause {
+        Cause::Process(pid) => (" from process ", digits(pid, 10, &mut buffer)),
+        Cause::Address(address) => (" at address 0x", digits(address, 16, &mut buffer)),
+    };
+    let parts = [level, "init: error: signal ", name(signal), from];
+    let parts = parts.iter().map(|part| part.as_bytes());
+    for byte in parts.chain([number, b" (executing init again)\n"]).flatten() {
+        if let Some(slot) = line.get_mut(used) {
+            *slot = *byte;
+            used += 1;
         }
     }
     let mut entry = libc::pollfd { fd: descriptor, events: libc::POLLOUT, revents: 0 };

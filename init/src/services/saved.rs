@@ -94,6 +94,7 @@ impl Service {
             since: lines.number("since").map(Tick),
             restart: lines.flag("restart"),
             unstarted: None,
+            closing: Vec::new(),
             told: lines.get("told").and_then(State::parse),
             recovered: true,
         }
