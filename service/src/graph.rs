@@ -7,7 +7,7 @@
 //!   wanted itself, or not to run for the same reason. It follows that what a stop or a failure takes down
 //!   comes back when its cause does.
 //! - It is *started* once what it requires is up, done or skipped, what it is ordered after, if that is
-//!   wanted at all, has settled, and nothing that it conflicts with runs any more.
+//!   wanted at all, has settled, and nothing that it conflicts with runs any more, or may come to.
 //! - It is *stopped* once nothing that is ordered after it, and has to stop too, still runs. A oneshot that is
 //!   done and has a command that undoes it is stopped in the same way.
 //! - What conflicts is not wanted at the same time: to want one is to want the other no longer.
@@ -302,6 +302,12 @@ impl Node {
     #[must_use]
     pub fn runs(&self) -> bool {
         has_process(self.state) || self.can_be_undone() || self.told == Some(Want::Down)
+    }
+
+    /// Whether it came to an end while it was to run, and its supervisor has yet to say that it will not: a command to
+    /// start it may have crossed the report of its end. It is told to stop, so it will say so.
+    fn may_yet_start(&self) -> bool {
+        !self.wanted && self.heard != Want::Down
     }
 
     /// Whether it is a oneshot that is done, and would be undone by a stop.

@@ -4,7 +4,7 @@
 use super::Request;
 use super::invariants::{self, Moment, Violation};
 use super::planted::{self, Bug};
-use super::world::{Budget, Happening, Slow, World};
+use super::world::{Budget, Happening, Phase, Slow, World};
 use proptest::prelude::*;
 use std::collections::HashSet;
 
@@ -109,12 +109,67 @@ fn worlds_with_bundles_oneshots_and_broken_definitions_keep_every_invariant() {
 fn commands_and_reports_that_cross_on_their_way_break_no_invariant() {
     let states = explore_all(PAIRS, Budget { slow: Slow::ReportsAndCommands, ..PROMPT });
     assert!(states > 50_000, "{states}");
+    // It takes three to have a restart cross a failure, and then want the other.
+    let rivals = [&["a", "b conflicts a"] as &[&str]];
+    let states = explore_all(rivals, Budget { requests: 3, slow: Slow::ReportsAndCommands, ..PROMPT });
+    assert!(states > 50_000, "{states}");
 }
 
 #[test]
 fn who_speaks_to_a_supervisor_past_init_breaks_nothing_for_good() {
     let states = explore_all(PAIRS, Budget { requests: 1, strangers: 1, slow: Slow::Reports, ..PROMPT });
     assert!(states > 5_000, "{states}");
+}
+
+/// Has all of this happen in a world where everything takes its time.
+fn replay(lines: &[&str], trace: &[Happening]) -> World {
+    let budget = Budget { requests: 9, failures: 9, strangers: 0, slow: Slow::ReportsAndCommands };
+    let mut world = World::new(lines, budget);
+    for happening in trace {
+        assert!(world.happenings().contains(happening), "{happening:?} cannot happen");
+        world.happen(*happening).unwrap_or_else(|violation| panic!("{violation}"));
+    }
+    world
+}
+
+/// A restart is on its way to `b`, which fails meanwhile and has said so.
+const CROSSED: [Happening; 6] = [
+    Happening::Request(Request::Start(1)),
+    Happening::Request(Request::Restart(1)),
+    Happening::Hears(1),
+    Happening::Goes(1, Phase::Failed),
+    Happening::Reports(1),
+    Happening::Reports(1),
+];
+
+#[test]
+fn a_restart_that_crosses_a_failure_is_taken_back_if_what_is_required_has_failed_too() {
+    let first = [Happening::Request(Request::Start(0)), Happening::Hears(0), Happening::Goes(0, Phase::Up)];
+    let heard = [Happening::Reports(0), Happening::Reports(0)];
+    let then = [
+        Happening::Goes(0, Phase::Failed),
+        Happening::Reports(0),
+        Happening::Hears(1),
+        Happening::Reports(1),
+        Happening::Hears(1),
+    ];
+    let world = replay(&["a", "b requires a"], &[&first[..], &heard, &CROSSED, &then].concat());
+    assert_eq!(world.supervisors[1].phase, Phase::Stopping { again: false });
+}
+
+#[test]
+fn what_conflicts_waits_for_a_service_whose_restart_may_have_crossed_its_failure() {
+    let wanted = [Happening::Request(Request::Start(0))];
+    let mut world = replay(&["a", "b conflicts a"], &[&CROSSED[..], &wanted].concat());
+    assert!(!world.happenings().contains(&Happening::Hears(0)), "a is started at once");
+    world.calm();
+    let next = |world: &World| {
+        world.happenings().into_iter().find(|next| !matches!(next, Happening::Request(Request::PowerOff)))
+    };
+    while let Some(happening) = next(&world) {
+        world.happen(happening).unwrap_or_else(|violation| panic!("{violation}"));
+    }
+    assert_eq!((world.supervisors[0].phase, world.supervisors[1].phase), (Phase::Up, Phase::Idle));
 }
 
 /// Every mistake, and the invariant that it breaks.

@@ -160,7 +160,8 @@ fn stop_order_is_reverse(moment: &Moment<'_>) -> Verdict {
     Ok(())
 }
 
-/// A service that dies and comes back, or is restarted, has nothing else started or stopped.
+/// A service that dies and comes back, or is restarted, has nothing stopped that should run, and a restart is planned
+/// to touch nothing else.
 fn a_restart_touches_nothing_else(moment: &Moment<'_>) -> Verdict {
     match moment {
         Moment::Done { before, world, happening: Happening::Reports(index), steps }
@@ -170,11 +171,13 @@ fn a_restart_touches_nothing_else(moment: &Moment<'_>) -> Verdict {
             let restarts = matches!(node.state, State::Starting | State::Backoff | State::Stopping)
                 && node.heard == Want::Up
                 && before[*index] == (true, false);
-            // A oneshot that should be done is undone to be run again, which somebody has asked for.
-            let renewed = |other| should(world, other) && world.graph.nodes[other].entry.undo;
+            // A oneshot that should be done is undone to be run again, which somebody has asked for. And what
+            // should not run has a reason of its own to be stopped, even if that is seen only now: it may be
+            // this one, started by a command that crossed its failure while what it requires failed too.
+            let kept = |other| should(world, other) && !world.graph.nodes[other].entry.undo;
             let stop = steps
                 .iter()
-                .find(|step| matches!(step, Step::Stop(other) | Step::Halt(other) if !renewed(*other)));
+                .find(|step| matches!(step, Step::Stop(other) | Step::Halt(other) if kept(*other)));
             match stop.filter(|_| restarts) {
                 Some(stop) => Err(format!("{} comes back, and {stop:?} follows", name(world, *index))),
                 None => Ok(()),

@@ -37,7 +37,7 @@ impl Graph {
         if node.should_run {
             return self.step_for_waiting(index);
         }
-        if !node.wanted && !self.going_down && node.heard != Want::Down {
+        if node.may_yet_start() && !self.going_down {
             // It came to an end by itself, and its supervisor has yet to hear that it is not wanted any more.
             return self.step_to_stop(index);
         }
@@ -107,7 +107,7 @@ impl Graph {
         }
         (node.requires.contains(&index) && !other.state.good())
             || (node.after.contains(&index) && other.should_run && !other.passed())
-            || (node.conflicts.contains(&index) && other.runs())
+            || (node.conflicts.contains(&index) && (other.runs() || other.may_yet_start()))
     }
 
     /// A service that runs and may go on is started again if somebody has asked for that.
