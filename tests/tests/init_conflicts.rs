@@ -59,3 +59,25 @@ fn at_boot_the_first_of_two_that_conflict_runs_and_the_other_says_why_it_does_no
     machine.until("user", State::Up);
     assert_eq!(machine.state("one"), State::Down);
 }
+
+#[test]
+fn what_conflicts_with_a_service_that_has_ended_by_itself_is_started_once_that_has_been_told() {
+    let longrun = "[restart]\nwhen = \"never\"";
+    for (toml, run, ended) in [
+        ("type = \"oneshot\"", "exit 1", State::Failed),
+        ("type = \"oneshot\"", "exit 0", State::Done),
+        (longrun, "exit 1", State::Failed),
+        (longrun, "exit 0", State::Done),
+    ] {
+        let machine = Fixture::new()
+            .service("one", toml)
+            .run(run)
+            .tracing("other", "conflicts = [\"one\"]\nautostart = false")
+            .boot();
+        machine.until("one", ended);
+        let outcome = machine.svctl(&["start", "other"]);
+        assert_eq!(outcome.code, 0, "{toml} {run}: {outcome:?}");
+        machine.until("other", State::Up);
+        assert_eq!(machine.status("one").want, Want::Down, "{toml} {run}");
+    }
+}
