@@ -303,12 +303,14 @@ impl Init {
     pub(crate) fn forward(&mut self, signal: Signal) -> bool {
         let Some(index) = self.main.as_ref().and_then(|main| main.index) else { return false };
         let Some(service) = self.services.get(index).filter(|_| self.is_command(index)) else { return false };
-        let Some(pid) = service.main else { return false };
         if service.has_supervisor() {
+            // It may run already, and the report of that be on its way.
             self.tell(index, Command::Kill(signal));
-        } else {
+        } else if let Some(pid) = service.main {
             // It is our own child then: its number is its own until we reap it.
             let _ = sys::process::signal(pid, signal);
+        } else {
+            return false;
         }
         true
     }

@@ -9,7 +9,7 @@ impl Graph {
     #[must_use]
     pub fn crosses_a_start(&self, index: Index, state: State, want: Want) -> bool {
         let expected = self.nodes.get(index).is_some_and(|node| node.wanted && node.told.is_some());
-        expected && want == Want::Down && state == State::Down
+        expected && !self.going_down && want == Want::Down && state == State::Down
     }
 
     /// What the supervisor of a service says.
