@@ -78,6 +78,8 @@ fn what_waits_for_its_next_start_is_not_woken_by_a_new_supervisor_but_by_people(
     let toml = "command = [\"false\"]\n[restart]\ndelay = \"1h\"\nmax-delay = \"1h\"";
     let machine = Fixture::new().service("a", toml).machine().start();
     let before = machine.until("a", State::Backoff);
+    // What is on disk is told a moment later; a start of what init takes to be up would be none.
+    eventually("init has heard of it", || machine.console().contains("a: backoff"));
     let after = replace(&machine, "a");
     assert_eq!((after.state, after.next_start), (State::Backoff, before.next_start));
     assert_eq!((after.restarts, after.last_exit), (before.restarts, before.last_exit));

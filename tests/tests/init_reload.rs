@@ -111,6 +111,11 @@ fn a_definition_that_changes_nothing_of_the_process_leaves_it_alone_and_applies(
     assert_eq!(pids(&machine)["three"].0, before["three"].0);
     let plan = machine.svctl(&["stop", "one", "--plan"]);
     assert!(plan.output.contains("stop     three"), "{plan:?}");
+    let supervisor = machine.outside(machine.status("three").supervisor.unwrap());
+    eventually("its supervisor has read it", || {
+        let words = fs::read(format!("/proc/{supervisor}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains("--resume")
+    });
     machine.send(before["three"].0.unwrap(), tests::Signal::KILL);
     machine.until("three", State::Failed);
 }
