@@ -393,7 +393,9 @@ impl Init {
         else {
             return;
         };
+        let mut worked = false;
         if let Some(supervisor) = service.supervisor.take() {
+            worked = !supervisor.new;
             let _ = self.poller.remove(&supervisor.channel);
             service.closing.push(supervisor.channel);
             // To what is at rest only a start makes a difference.
@@ -434,7 +436,7 @@ impl Init {
             service.restart_at = Some(if soon { now.after(RESPAWN_DELAY) } else { now });
             service.resume = true;
             // One that cannot do its work tries again and again, and is told of once.
-            if !soon || service.trouble != Some(status) {
+            if worked || service.trouble != Some(status) {
                 service.trouble = Some(status);
                 let text = format!("{name}: its supervisor ended with {status} (starting it again)");
                 self.messages.warning(&text);
