@@ -13,6 +13,8 @@
 mod apart;
 #[path = "vm/broken.rs"]
 mod broken;
+#[path = "vm/faults.rs"]
+mod faults;
 #[path = "vm/guest.rs"]
 mod guest;
 #[path = "vm/images.rs"]
