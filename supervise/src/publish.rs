@@ -107,6 +107,6 @@ impl Supervisor {
         let full = matches!(&sent, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
         // Init being gone is noticed by reading.
         self.report_pending = full;
-        let _ = self.poller.modify(channel, CHANNEL, true, full);
+        let _ = self.poller.modify(channel, CHANNEL, !self.inattentive(), full);
     }
 }

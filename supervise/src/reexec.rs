@@ -3,7 +3,7 @@
 
 use crate::launch;
 use crate::store::{MESSAGES, READY};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{CHANNEL, Supervisor};
 use service::machine::STATE_VERSION;
 use service::{Pid, Tick, WaitStatus};
 use std::ffi::CString;
@@ -58,6 +58,7 @@ impl Supervisor {
             Ok(child) => {
                 let deadline = Some(sys::clock::now().after(CHECK_TIMEOUT));
                 self.replacement = Some(Replacement { check: Some(child.pid), deadline, client });
+                self.attend();
             }
             Err(problem) => {
                 self.refuse(client, &format!("{problem} ({})", program.to_string_lossy()));
@@ -82,6 +83,7 @@ impl Supervisor {
         } else {
             let client = replacement.client;
             self.replacement = None;
+            self.attend();
             let why = format!("the program on disk cannot go on with what this one keeps ({status})");
             self.refuse(client, &why);
         }
@@ -108,7 +110,10 @@ impl Supervisor {
     /// then all is as before.
     pub(crate) fn replace_if_due(&mut self) {
         let due = self.replacement.as_ref().is_some_and(|replacement| replacement.check.is_none());
-        if !due || !self.may_be_replaced() {
+        if due && !self.may_be_replaced() {
+            return self.attend();
+        }
+        if !due {
             return;
         }
         let Some(replacement) = self.replacement.take() else { return };
@@ -124,6 +129,20 @@ impl Supervisor {
         self.say(&format!("error: unable to be replaced: {error} (going on as before)"));
         // They are begun again when they are seen to have ended.
         self.deaths = true;
+        self.attend();
+    }
+
+    /// Whether init is not listened to for now: what it says after it has asked for the replacement is for the new
+    /// program, which knows the definition as it is now.
+    pub(crate) fn inattentive(&self) -> bool {
+        self.replacement.as_ref().is_some_and(|replacement| replacement.check.is_some())
+    }
+
+    /// Listens to init again, or no more.
+    fn attend(&self) {
+        if let Some(channel) = &self.channel {
+            let _ = self.poller.modify(channel, CHANNEL, !self.inattentive(), self.report_pending);
+        }
     }
 
     fn execute(&self) -> String {

@@ -491,7 +491,7 @@ impl Supervisor {
             self.send_report();
         }
         let mut buffer = [0; service::wire::LINE_MAX];
-        while let Some(channel) = &self.channel {
+        while let Some(channel) = self.channel.as_ref().filter(|_| !self.inattentive()) {
             match sys::socket::receive(channel, &mut buffer) {
                 Ok(Some((length, _))) => {
                     let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
