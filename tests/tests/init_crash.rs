@@ -312,3 +312,75 @@ fn a_program_that_cannot_go_on_is_refused_and_nothing_is_replaced() {
     assert_eq!((pids(&machine, &["a"]), machine.logger(), replacements(&machine)), (before, logger, 0));
     assert_eq!(machine.svctl(&["reexec"]).code, 0);
 }
+
+#[test]
+fn a_reload_is_finished_by_who_goes_on() {
+    for moment in 0..6_u64 {
+        let machine = Fixture::new().tracing("a", "[ready]\nfd = 3").tracing("gone", "").boot();
+        let before = pids(&machine, &["a"]);
+        let script = machine.fixture.read("services/a/run");
+        machine.fixture.write("services/new/service.toml", "[ready]\nfd = 3");
+        machine.fixture.write("services/new/run", &script.replace("a st", "new st"));
+        let run = machine.fixture.path("services/new/run");
+        std::fs::set_permissions(run, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::remove_dir_all(machine.fixture.path("services/gone")).unwrap();
+        // Who was not answered asks again.
+        let outcome = std::thread::scope(|scope| {
+            let client = scope.spawn(|| machine.svctl(&["reload"]));
+            std::thread::sleep(std::time::Duration::from_millis(moment * 3));
+            fail(&machine);
+            eventually("init has recovered", || recoveries(&machine) == 1);
+            client.join().unwrap()
+        });
+        assert_eq!(outcome.code, 0, "after {moment}: {outcome:?}");
+        machine.until("new", State::Up);
+        eventually("what is gone is forgotten", || machine.try_status("gone").is_none());
+        assert_eq!(pids(&machine, &["a"]), before, "after {moment}");
+        machine.tell("restart new");
+        eventually("its log is kept", || machine.fixture.path("logs/new/current").exists());
+    }
+}
+
+#[test]
+fn a_thousand_replacements_under_load_are_noticed_by_nobody() {
+    // So many by hand; each takes its time.
+    let rounds = std::env::var("MAINSTAY_REPLACEMENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let ready = "[ready]\nfd = 3";
+    let counting = "n=0\nwhile :; do echo line $n\nn=$((n + 1)); sleep 0.002; done";
+    let machine =
+        Fixture::new().tracing("kept", ready).tracing("moved", ready).script("counter", counting).boot();
+    let before: Vec<_> = ["kept", "counter"].iter().map(|name| machine.status(name).pid).collect();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let restarts = std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let mut count = 0;
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                let outcome = machine.svctl(&["restart", "moved"]);
+                assert_eq!(outcome.code, 0, "{outcome:?}");
+                count += 1;
+            }
+            count
+        });
+        for _ in 0..rounds {
+            let outcome = machine.svctl(&["reexec"]);
+            assert_eq!(outcome.code, 0, "{outcome:?}");
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        client.join().unwrap()
+    });
+    assert_eq!(replacements(&machine), rounds);
+    assert_eq!(["kept", "counter"].iter().map(|name| machine.status(name).pid).collect::<Vec<_>>(), before);
+    let trace = machine.fixture.trace();
+    let count = |line: &str| trace.iter().filter(|other| *other == line).count();
+    assert_eq!((count("kept starts"), count("moved starts")), (1, restarts + 1));
+    assert_eq!(count("moved stops"), restarts);
+    let numbers = |lines: Vec<String>| -> Vec<u32> {
+        lines.iter().filter_map(|line| line.strip_prefix("line ")?.parse().ok()).collect()
+    };
+    let seen = numbers(machine.log("counter"));
+    assert!(
+        seen.iter().copied().eq(0..u32::try_from(seen.len()).unwrap()),
+        "no line is lost, doubled or moved"
+    );
+    eventually("no zombie is left", || zombies(&machine) == 0);
+}

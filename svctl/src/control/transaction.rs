@@ -1,7 +1,7 @@
 //! What concerns many services together: a switch to a bundle, a reload of the tree; and the plan of anything, shown
 //! and not carried out.
 
-use super::client::Line;
+use super::client::{Connection, Line};
 use super::direct::reply;
 use super::follow::{Goal, Progress, Verdict};
 use super::{Outcome, init, report, resolve};
@@ -119,14 +119,7 @@ fn carry_out(
 ) -> Result<Vec<Outcome>, Failure> {
     let begun = Instant::now();
     let mut connection = init::open(places)?;
-    let mut answers = commands.len();
-    if patience.wait {
-        connection.send(InitCommand::Events)?;
-        answers += 1;
-    }
-    for command in commands {
-        connection.send(command)?;
-    }
+    let mut answers = send(&mut connection, commands, patience)?;
     let mut before: BTreeMap<String, Progress> = BTreeMap::new();
     let mut steps: Vec<PlannedStep> = Vec::new();
     let deadline = begun + if patience.wait { patience.timeout.max(answer_time) } else { answer_time };
@@ -140,6 +133,12 @@ fn carry_out(
                     None => note(&mut before, &line),
                 },
             },
+            // Another init goes on in its place. What was asked for may be done by now; asked for again it comes to
+            // the same.
+            Line::End if connection.reopen()? => {
+                steps.clear();
+                answers = send(&mut connection, commands, patience)?;
+            }
             Line::End => return Err(Failure::new(Exit::NotSupervised, "init closed the connection")),
             Line::TimedOut => return Err(Failure::new(Exit::TimedOut, "init does not answer")),
         }
@@ -167,6 +166,21 @@ fn carry_out(
     }
     outcomes.extend(members.into_iter().filter_map(|member| member.outcome));
     Ok(outcomes)
+}
+
+/// Sends these commands, and returns how many answers there will be.
+fn send(
+    connection: &mut Connection,
+    commands: &[InitCommand<'_>],
+    patience: Patience,
+) -> Result<usize, Failure> {
+    if patience.wait {
+        connection.send(InitCommand::Events)?;
+    }
+    for command in commands {
+        connection.send(command)?;
+    }
+    Ok(commands.len() + usize::from(patience.wait))
 }
 
 /// What is done as soon as it is said.
