@@ -80,8 +80,9 @@ fn socklog_receives_a_line_and_its_logger_writes_it() {
 fn scripts_that_steer_runit_by_sv_do_not_steer_us() {
     // `sv` speaks to runsv, by the files in the service directory, and we write none there. dbus.dep-fixer is a part of
     // Debian's runit: it waits for dbus with `sv start dbus`, and takes itself down with `sv down .`.
+    const TWO: &str = "mkdir -p /etc/two && ln -s /etc/sv/dbus /etc/sv/dbus.dep-fixer /etc/two";
     both(|under| {
-        let mut world = World::start(under, "/etc/runit/runsvdir/default", PREPARE);
+        let mut world = World::start(under, "/etc/two", TWO);
         if under == Under::Ours {
             world.wait_for("cat /run/mainstay/service/dbus.dep-fixer/status", "last-exit exit 1");
         } else {
