@@ -355,17 +355,11 @@ impl Init {
         let mut all = vec![(self.null.as_fd(), 0)];
         all.extend_from_slice(descriptors);
         let child = spawn(&Spawn {
-            program: &program,
-            arguments: &words,
             environment,
             directory: Some(c"/"),
             descriptors: &all,
             session,
-            own_number: None,
-            new_pid_namespace: false,
-            cgroup: None,
-            record: None,
-            dies_with_us: false,
+            ..Spawn::new(&program, &words)
         });
         child.map(|child| child.pid).map_err(|problem| format!("{problem} ({})", file.display()))
     }

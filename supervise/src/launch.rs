@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use sys::record::Record;
-use sys::spawn::{Child, Spawn, spawn};
+use sys::spawn::{Child, Spawn, Step, spawn};
 
 /// What every service's environment begins with.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -68,8 +68,6 @@ pub(crate) fn start(
         descriptors.extend(inherited.descriptors());
     }
     spawn(&Spawn {
-        program: &file,
-        arguments: &arguments,
         environment: &pairs,
         directory: Some(&working_directory),
         descriptors: &descriptors,
@@ -79,20 +77,17 @@ pub(crate) fn start(
         cgroup: surroundings.cgroup,
         record: surroundings.record,
         dies_with_us: surroundings.ours_alone,
+        ..Spawn::new(&file, &arguments)
     })
-    .map_err(|problem| match problem.step {
-        sys::spawn::Step::Execute => {
-            format!("unable to execute {}: {}", program.display(), problem.errno.desc())
+    .map_err(|problem| {
+        let reason = problem.errno.desc();
+        if problem.step == Step::Execute {
+            format!("unable to execute {}: {reason}", program.display())
+        } else if problem.step == Step::Directory {
+            format!("unable to enter {}: {reason}", directory.display())
+        } else {
+            problem.to_string()
         }
-        sys::spawn::Step::Directory => {
-            format!("unable to enter {}: {}", directory.display(), problem.errno.desc())
-        }
-        sys::spawn::Step::Clone
-        | sys::spawn::Step::Namespace
-        | sys::spawn::Step::Cgroup
-        | sys::spawn::Step::Session
-        | sys::spawn::Step::Descriptors
-        | sys::spawn::Step::Parent => problem.to_string(),
     })
 }
 

@@ -42,17 +42,11 @@ impl Supervisor {
         };
         let (output, error) = (std::io::stdout(), std::io::stderr());
         let child = spawn(&Spawn {
-            program: &program,
-            arguments: &arguments,
-            environment: &[],
             directory: Some(c"/"),
             descriptors: &[(self.null.as_fd(), 0), (output.as_fd(), 1), (error.as_fd(), 2)],
             session: Session::New,
-            own_number: None,
-            new_pid_namespace: false,
-            cgroup: None,
-            record: None,
             dies_with_us: true,
+            ..Spawn::new(&program, &arguments)
         });
         match child {
             Ok(child) => {

@@ -1,0 +1,62 @@
+//! The steps of a start by name, for the message of the one that failed.
+
+use nix::errno::Errno;
+use std::fmt;
+
+/// The steps of a start, any of which can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Making the process.
+    Clone,
+    /// Making it the first of a new PID namespace.
+    Namespace,
+    /// Leading a session or a process group.
+    Session,
+    /// Arranging the descriptors.
+    Descriptors,
+    /// Entering the control group.
+    Cgroup,
+    /// Entering the directory.
+    Directory,
+    /// Putting down who it is.
+    Record,
+    /// Finding the parent alive.
+    Parent,
+    /// Executing the program.
+    Execute,
+}
+
+impl Step {
+    /// What could not be done, for people.
+    #[must_use]
+    pub fn failure(self) -> &'static str {
+        match self {
+            Step::Clone => "unable to make a process",
+            Step::Namespace => "unable to make a PID namespace",
+            Step::Session => "unable to lead a session",
+            Step::Descriptors => "unable to arrange descriptors",
+            Step::Cgroup => "unable to enter the control group",
+            Step::Directory => "unable to enter the directory",
+            Step::Record => "unable to put down its number",
+            Step::Parent => "unable to find the parent alive",
+            Step::Execute => "unable to execute",
+        }
+    }
+}
+
+/// Why a program was not started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpawnError {
+    /// What could not be done.
+    pub step: Step,
+    /// Why.
+    pub errno: Errno,
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.step.failure(), self.errno.desc())
+    }
+}
+
+impl std::error::Error for SpawnError {}
