@@ -3,26 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use tests::oracle::{Ask, Directory, Player, Whose};
+use tests::oracle::runit::{different, directory, same};
+use tests::oracle::{
+    Ask, Cell, DOWN, Directory, PAUSED, POLITE, Player, Runit, STUBBORN, Situation, UP, Whose, held,
+};
 use tests::{Signal, process};
-
-#[track_caller]
-fn same(directory: &Directory, play: impl Fn(&mut Player<'_>) + Sync) {
-    tests::oracle::same(Whose::Runit, directory, play);
-}
-
-#[track_caller]
-fn different(why: &str, directory: &Directory, play: impl Fn(&mut Player<'_>) + Sync) {
-    tests::oracle::different(Whose::Runit, why, directory, play);
-}
-
-/// A directory that is runit's and nobody else's: it has `conf`, which Debian's and Void's scripts read.
-fn directory(run: &str) -> Directory {
-    tests::oracle::directory(run).file("conf", "")
-}
-
-/// Runs until it is signalled, and says that it was stopped.
-const POLITE: &str = "trap 'note term; exit 0' TERM\nnote run\nwhile :; do sleep 0.01; done";
 
 // --- run ---
 
@@ -189,42 +174,14 @@ fn a_control_script_is_not_run_when_the_service_is_down() {
 
 // --- commands ---
 
-/// A command in a state: the events, and whether it is up, and paused, in the end.
-type Cell = (Ask, &'static [&'static str], (bool, bool));
-
-const UP: (bool, bool) = (true, false);
-const DOWN: (bool, bool) = (false, false);
-const PAUSED: (bool, bool) = (true, true);
-
-fn matrix(name: &str, enter: fn(&mut Player<'_>), leave: fn(&mut Player<'_>), cells: &[Cell]) {
-    let finish = "note finish $1\nwhile [ -e @T/hold ]; do sleep 0.01; done";
-    let files = directory(POLITE).script("finish", finish);
-    let one = |(ask, events, (up, paused)): &Cell| {
-        same(&files, |player| {
-            player.see("run");
-            enter(player);
-            player.ask(*ask);
-            leave(player);
-            for event in *events {
-                player.see(event);
-            }
-            let what = format!("up: {up}, paused: {paused} after {ask:?} when {name}");
-            player.until(&what, |view| (view.up, view.paused) == (*up, *paused));
-        });
-    };
-    std::thread::scope(|scope| {
-        for cell in cells {
-            scope.spawn(move || one(cell));
-        }
-    });
+fn matrix(situation: Situation, cells: &[Cell]) {
+    situation.each(Whose::Runit, &held(directory(POLITE)), cells);
 }
 
 #[test]
 fn every_command_when_it_is_up() {
     matrix(
-        "up",
-        |player| player.until_up(),
-        |_| (),
+        Situation::new("up", |player| player.until_up()),
         &[
             (Ask::Up, &[], UP),
             (Ask::Down, &["term", "finish 0"], DOWN),
@@ -248,9 +205,7 @@ fn every_command_when_it_is_down() {
         player.until_down();
     }
     matrix(
-        "down",
-        enter,
-        |_| (),
+        Situation::new("down", enter),
         &[
             (Ask::Up, &["run"], UP),
             (Ask::Down, &[], DOWN),
@@ -271,13 +226,8 @@ fn every_command_while_finish_runs_after_a_death() {
         player.see("finish -1");
         player.until("finishing", |view| !view.up);
     }
-    fn leave(player: &mut Player<'_>) {
-        std::fs::remove_file(player.fixture().path("hold")).unwrap();
-    }
     matrix(
-        "finishing",
-        enter,
-        leave,
+        Situation::held("finishing", enter),
         &[
             (Ask::Up, &["run"], UP),
             (Ask::Down, &[], DOWN),
@@ -303,8 +253,7 @@ fn once_is_left_alone_when_it_has_ended() {
 fn what_ignores_term_is_killed_some_time() {
     let why = "there a service that ignores TERM keeps runsv, and so the machine, waiting for ever (sv kills after \
                seven seconds if it is told to with force-stop); here KILL follows, after a minute by default";
-    let files = directory("trap 'note term' TERM\nnote run\nwhile :; do sleep 0.01; done")
-        .file("service.d/limit.toml", "[stop]\ntimeout = \"200ms\"\n");
+    let files = directory(STUBBORN).file("service.d/limit.toml", "[stop]\ntimeout = \"200ms\"\n");
     different(why, &files, |player| {
         player.see("run");
         player.ask(Ask::Down);
@@ -343,8 +292,7 @@ fn a_killed_supervisor_leaves_one_service_and_not_two() {
 #[test]
 fn a_check_is_readiness() {
     let files = directory(POLITE).script("check", "[ -e @T/good ]");
-    tests::oracle::different(
-        Whose::Runit,
+    different(
         "there check is only run by who asks with sv; here it tells when the service is ready",
         &files,
         |player| {
@@ -353,14 +301,14 @@ fn a_check_is_readiness() {
             if player.ours {
                 player.until("up and not ready", |view| view.up && !view.ready);
             } else {
-                assert_ne!(tests::oracle::Runit::sv(player.fixture(), &["-w", "1", "check"]), 0);
+                assert_ne!(Runit::sv(player.fixture(), &["-w", "1", "check"]), 0);
                 player.note("asked");
             }
             player.write("good", "");
             if player.ours {
                 player.until("ready", |view| view.ready);
             } else {
-                assert_eq!(tests::oracle::Runit::sv(player.fixture(), &["-w", "5", "check"]), 0);
+                assert_eq!(Runit::sv(player.fixture(), &["-w", "5", "check"]), 0);
             }
         },
     );

@@ -1,12 +1,37 @@
 //! runsv (runsv(8), sv(8)).
 
-use super::{Ask, Side, View, run, theirs};
+use super::compare::{self, Whose};
+use super::{Ask, Directory, Player, Side, View, run, theirs};
 use crate::fixture::Fixture;
 use crate::wait::{eventually, eventually_some};
 use service::{Pid, Signal};
 use std::fs::File;
 use std::io::Write;
 use std::process::Child;
+
+/// The same happens under runsv and with us, to the very end.
+///
+/// # Panics
+/// If it does not.
+#[track_caller]
+pub fn same(directory: &Directory, play: impl Fn(&mut Player<'_>) + Sync) {
+    compare::same(Whose::Runit, directory, play);
+}
+
+/// Not the same happens, and that is meant, for the reason given.
+///
+/// # Panics
+/// If it is the same.
+#[track_caller]
+pub fn different(why: &str, directory: &Directory, play: impl Fn(&mut Player<'_>) + Sync) {
+    compare::different(Whose::Runit, why, directory, play);
+}
+
+/// A directory that is runit's and nobody else's: it has `conf`, which Debian's and Void's scripts read.
+#[must_use]
+pub fn directory(run: &str) -> Directory {
+    super::directory(run).file("conf", "")
+}
 
 /// A runsv over the service `a`.
 pub struct Runit {

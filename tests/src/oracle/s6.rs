@@ -1,11 +1,30 @@
 //! s6-supervise (s6-supervise(1), s6-svc(1), s6-svstat(1)).
 
-use super::{Ask, Side, View, run, theirs};
+use super::compare::{self, Whose};
+use super::{Ask, Directory, Player, Side, View, run, theirs};
 use crate::fixture::Fixture;
 use crate::wait::{eventually, eventually_some};
 use service::{Pid, Signal};
 use std::fs::File;
 use std::process::Child;
+
+/// The same happens under s6-supervise and with us, to the very end.
+///
+/// # Panics
+/// If it does not.
+#[track_caller]
+pub fn same(directory: &Directory, play: impl Fn(&mut Player<'_>) + Sync) {
+    compare::same(Whose::S6, directory, play);
+}
+
+/// Not the same happens, and that is meant, for the reason given.
+///
+/// # Panics
+/// If it is the same.
+#[track_caller]
+pub fn different(why: &str, directory: &Directory, play: impl Fn(&mut Player<'_>) + Sync) {
+    compare::different(Whose::S6, why, directory, play);
+}
 
 /// An s6-supervise over the service `a`.
 pub struct S6 {

@@ -1,0 +1,57 @@
+//! Service directories, written once for both sides.
+
+use crate::fixture::Fixture;
+
+/// What every script begins with: `note WORDS…` tells the trace, as one line.
+const PRELUDE: &str = "note() { echo \"$*\" >> @T/trace; }\n";
+
+/// A `run` that stays until it is signalled.
+pub const STAYS: &str = "note run\nexec sleep 1000";
+
+/// The same, and says that it was stopped.
+pub const POLITE: &str = "trap 'note term; exit 0' TERM\nnote run\nwhile :; do sleep 0.01; done";
+
+/// What neither TERM nor anything else but KILL ends.
+pub const STUBBORN: &str = "trap 'note term' TERM\nnote run\nwhile :; do sleep 0.01; done";
+
+/// A service directory in the making.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    files: Vec<(String, String, bool)>,
+}
+
+/// A directory whose `run` is this script.
+#[must_use]
+pub fn directory(run: &str) -> Directory {
+    Directory::default().script("run", run)
+}
+
+impl Directory {
+    /// Adds a script, which can say `note`.
+    #[must_use]
+    pub fn script(mut self, name: &str, text: &str) -> Directory {
+        self.files.push((name.to_owned(), format!("#!/bin/sh\n{PRELUDE}{text}\n"), true));
+        self
+    }
+
+    /// Adds any other file.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> Directory {
+        self.files.push((name.to_owned(), text.to_owned(), false));
+        self
+    }
+
+    /// Puts it down as the service `a` of a new fixture.
+    #[must_use]
+    pub fn fixture(&self) -> Fixture {
+        let mut fixture = Fixture::new().directory("a");
+        for (name, text, script) in &self.files {
+            fixture = if *script {
+                fixture.executable(name, text)
+            } else {
+                fixture.file(&format!("services/a/{name}"), text)
+            };
+        }
+        fixture
+    }
+}
