@@ -84,7 +84,8 @@ impl Init {
             let (file, reason) = (file.display(), reason(&error));
             self.messages.error(&format!("unable to replace {file}: {reason} (going on without)"));
         }
+        let pipes = self.connections();
         let changes = self.graph.update(all);
-        self.apply(&changes, &BTreeSet::new());
+        self.apply(&changes, &BTreeSet::new(), &pipes);
     }
 }

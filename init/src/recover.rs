@@ -313,6 +313,10 @@ impl Init {
         for index in 0..self.services.len() {
             self.ask_supervisor(index);
         }
+        if self.reloading.is_wanted() {
+            // The new plan is on record, and nobody knows who was told of it.
+            self.reconnect_all();
+        }
         // What is due comes before the answers: a start that was asked for is not taken for a wish to stay down.
         self.carry_out();
         for index in 0..self.services.len() {

@@ -4,6 +4,7 @@
 //! If init ends in between, the next reload finds the same differences again: the plan is replaced last.
 
 use crate::message::reason;
+use crate::pipelines::Connection;
 use crate::runtime::Init;
 use crate::services::Service;
 use service::WaitStatus;
@@ -171,9 +172,10 @@ impl Init {
             }
             let written = self.write_plan(&entries);
             self.note_failure(written, &self.options.run.join("init/plan"));
+            let pipes = self.connections();
             let changes = self.graph.update(entries);
             self.read_settings();
-            self.apply(&changes, &renewed);
+            self.apply(&changes, &renewed, &pipes);
         } else {
             let instances = self.reloading.waiting.iter().filter_map(|client| match &client.purpose {
                 Purpose::Instance(name, _) => Some(name.clone()),
@@ -223,7 +225,7 @@ impl Init {
 
     /// Has what is new, and what is different, looked after by it. What has to be started, stopped and restarted the
     /// graph knows.
-    pub(crate) fn apply(&mut self, changes: &Changes, renewed: &BTreeSet<String>) {
+    pub(crate) fn apply(&mut self, changes: &Changes, renewed: &BTreeSet<String>, pipes: &[Connection]) {
         if let Some(last) = changes.added.iter().max() {
             let count = self.services.len().max(last + 1);
             self.services.resize_with(count, Service::default);
@@ -237,8 +239,12 @@ impl Init {
             }
             self.provide_input(index);
         }
+        for index in changes.changed.iter().chain(&changes.removed).copied() {
+            self.end_unread_input(index);
+        }
         // Before the logger, or a supervisor, has any of the new pipes.
         self.renew_ledger();
+        self.reconnect(pipes);
         for index in changes.added.iter().chain(&changes.changed).copied() {
             self.owe_log(index);
             let supervised = self.services.get(index).is_some_and(Service::has_supervisor);

@@ -302,19 +302,25 @@ impl Init {
     }
 
     fn send_waiting(&mut self, index: Index) {
-        let Some(supervisor) = self.services.get_mut(index).and_then(|service| service.supervisor.as_mut())
-        else {
-            return;
-        };
-        while let Some(command) = supervisor.waiting.get(supervisor.sent) {
-            match sys::socket::send(&supervisor.channel, command.to_string().as_bytes(), None) {
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                // That it is gone is learnt by reaping it.
-                Ok(()) | Err(_) => supervisor.sent += 1,
+        while let Some(supervisor) = self.services.get(index).and_then(|service| service.supervisor.as_ref())
+            && let Some(command) = supervisor.waiting.get(supervisor.sent).copied()
+        {
+            let (command, descriptor) = self.with_pipe(index, command);
+            let sent = sys::socket::send(&supervisor.channel, command.to_string().as_bytes(), descriptor);
+            if sent.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
+                break;
+            }
+            // That it is gone is learnt by reaping it.
+            if let Some(supervisor) =
+                self.services.get_mut(index).and_then(|service| service.supervisor.as_mut())
+            {
+                supervisor.sent += 1;
             }
         }
-        let full = supervisor.sent < supervisor.waiting.len();
-        let _ = self.poller.modify(&supervisor.channel, SERVICES + index as u64, true, full);
+        if let Some(supervisor) = self.services.get(index).and_then(|service| service.supervisor.as_ref()) {
+            let full = supervisor.sent < supervisor.waiting.len();
+            let _ = self.poller.modify(&supervisor.channel, SERVICES + index as u64, true, full);
+        }
     }
 
     /// Something has happened on the channel of a supervisor.

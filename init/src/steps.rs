@@ -12,6 +12,7 @@ impl Init {
         match step {
             Step::Launch(index) => self.launch(index),
             Step::Restart(index) => self.tell(index, Command::Restart),
+            Step::Stop(index) if self.leaves_its_writers(index) => self.tell(index, Command::Halt),
             Step::Stop(index) => self.tell(index, Command::Stop),
             Step::Halt(index) => {
                 self.end_input(index);
@@ -48,7 +49,9 @@ impl Init {
             | Command::Reexec
             | Command::Status
             | Command::Events
-            | Command::Died(..) => {}
+            | Command::Died(..)
+            | Command::Connect(_)
+            | Command::Disconnect => {}
         }
     }
 

@@ -104,9 +104,17 @@ impl Init {
 }
 
 /// Whether a command that one supervisor may have carried out before it died can be told to the next: what is
-/// wanted, and how a process ended. What would be done twice is not.
+/// wanted, and how a process ended. What would be done twice is not, nor what the next one has from its start on.
 pub(crate) fn may_be_repeated(command: &Command) -> bool {
-    !matches!(command, Command::Kill(_) | Command::Reexec | Command::Status | Command::Events)
+    !matches!(
+        command,
+        Command::Kill(_)
+            | Command::Reexec
+            | Command::Status
+            | Command::Events
+            | Command::Connect(_)
+            | Command::Disconnect
+    )
 }
 
 /// Whether a command starts a service that is at rest.

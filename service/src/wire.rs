@@ -46,6 +46,20 @@ pub enum Command {
     Events,
     /// From init only: this process, which was reaped by init, ended so.
     Died(Pid, WaitStatus),
+    /// From init only, with a descriptor: that end of a pipe to or from another service is the service's from its next
+    /// start on.
+    Connect(PipeEnd),
+    /// From init only: its output goes to its log again.
+    Disconnect,
+}
+
+/// Which side of a service a pipe to another is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PipeEnd {
+    /// Its standard input.
+    Input,
+    /// Its standard output.
+    Output,
 }
 
 impl Command {
@@ -67,6 +81,9 @@ impl Command {
             ("exit", "") => Some(Command::Exit),
             ("status", "") => Some(Command::Status),
             ("events", "") => Some(Command::Events),
+            ("connect", "input") => Some(Command::Connect(PipeEnd::Input)),
+            ("connect", "output") => Some(Command::Connect(PipeEnd::Output)),
+            ("disconnect", "output") => Some(Command::Disconnect),
             ("died", rest) => {
                 let (pid, status) = rest.split_once(' ')?;
                 Some(Command::Died(Pid::new(pid.parse().ok()?)?, WaitStatus::parse(status)?))
@@ -93,6 +110,9 @@ impl fmt::Display for Command {
             Command::Status => f.write_str("status"),
             Command::Events => f.write_str("events"),
             Command::Died(pid, status) => write!(f, "died {pid} {status}"),
+            Command::Connect(PipeEnd::Input) => f.write_str("connect input"),
+            Command::Connect(PipeEnd::Output) => f.write_str("connect output"),
+            Command::Disconnect => f.write_str("disconnect output"),
         }
     }
 }
@@ -495,6 +515,9 @@ mod tests {
             Command::Status,
             Command::Events,
             Command::Died(pid, WaitStatus::Exited(3)),
+            Command::Connect(PipeEnd::Input),
+            Command::Connect(PipeEnd::Output),
+            Command::Disconnect,
         ] {
             assert_eq!(Command::parse(&command.to_string()), Some(command));
         }

@@ -3,6 +3,7 @@
 use crate::arguments::Options;
 use crate::launch::Surroundings;
 use crate::supervisor::Supervisor;
+use service::wire::PipeEnd;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,6 +17,21 @@ impl Pipeline {
     pub(crate) fn inherit(options: &Options) -> io::Result<Pipeline> {
         let inherit = |number: Option<i32>| number.map(sys::fd::inherited).transpose();
         Ok(Pipeline { input: inherit(options.input)?, output: inherit(options.output)? })
+    }
+
+    /// Takes another pipe, which is the service's from its next start on; what runs has the one before.
+    pub(crate) fn connect(&mut self, end: PipeEnd, descriptor: Option<OwnedFd>) {
+        // None arrives if we have as many as we may: then things stay as they are.
+        let Some(descriptor) = descriptor else { return };
+        match end {
+            PipeEnd::Input => self.input = Some(descriptor),
+            PipeEnd::Output => self.output = Some(descriptor),
+        }
+    }
+
+    /// From the next start on its output goes where ours does.
+    pub(crate) fn disconnect(&mut self) {
+        self.output = None;
     }
 
     /// The options by which they are passed on.

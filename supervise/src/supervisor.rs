@@ -493,11 +493,13 @@ impl Supervisor {
         let mut buffer = [0; service::wire::LINE_MAX];
         while let Some(channel) = self.channel.as_ref().filter(|_| !self.inattentive()) {
             match sys::socket::receive(channel, &mut buffer) {
-                Ok(Some((length, _))) => {
+                Ok(Some((length, passed))) => {
                     let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
                     self.taken += 1;
                     match Command::parse(&text) {
                         Some(Command::Died(pid, status)) => self.adopted_died(pid, status),
+                        Some(Command::Connect(end)) => self.pipeline.connect(end, passed),
+                        Some(Command::Disconnect) => self.pipeline.disconnect(),
                         Some(command) => {
                             self.answer_at_rest(command);
                             self.command(command);
@@ -541,7 +543,9 @@ impl Supervisor {
                 let line = self.report_line();
                 self.clients.answer(client, &format!("ok\n{line}\n"));
             }
-            Command::Died(..) => self.clients.answer(client, "error only init can say that\n"),
+            Command::Died(..) | Command::Connect(_) | Command::Disconnect => {
+                self.clients.answer(client, "error only init can say that\n");
+            }
             Command::Reexec => self.begin_replacement(Some(client)),
             Command::Reload | Command::Kill(_) | Command::Pause | Command::Continue if !running => {
                 self.clients.answer(client, "error not running\n");
@@ -596,7 +600,12 @@ impl Supervisor {
             Command::Continue => Event::Continue,
             Command::Halt => Event::Halt,
             Command::Exit => Event::Exit,
-            Command::Died(..) | Command::Status | Command::Events | Command::Reexec => return,
+            Command::Died(..)
+            | Command::Connect(_)
+            | Command::Disconnect
+            | Command::Status
+            | Command::Events
+            | Command::Reexec => return,
         });
     }
 

@@ -73,6 +73,17 @@ pub fn append(writer: impl AsFd, line: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Another write end of the pipe that `reader` is the read end of; what is in it stays.
+///
+/// # Errors
+/// Those of open(2), for want of a `/proc` for example.
+pub fn writer_of(reader: impl AsFd) -> io::Result<OwnedFd> {
+    let place = format!("/proc/self/fd/{}", reader.as_fd().as_raw_fd());
+    // It does not wait: there is a reader (fifo(7)).
+    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open(place.as_str(), flags, nix::sys::stat::Mode::empty())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +112,17 @@ mod tests {
         drop(from_end);
         assert_eq!(tee(&from, &to_end, 1).unwrap(), 0);
         assert_eq!(peek(&from, &mut [0; 4]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_pipe_that_has_ended_can_be_written_to_again() {
+        let (reader, writer) = pair().unwrap();
+        std::fs::File::from(writer).write_all(b"old\n").unwrap();
+        let again = writer_of(&reader).unwrap();
+        std::fs::File::from(again).write_all(b"new\n").unwrap();
+        let mut text = String::new();
+        std::fs::File::from(reader).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "old\nnew\n");
     }
 
     #[test]

@@ -162,7 +162,9 @@ pub(super) fn tell(places: &Places, name: &str, command: Command) -> Result<Outc
         | Command::Reexec
         | Command::Status
         | Command::Events
-        | Command::Died(..) => {
+        | Command::Died(..)
+        | Command::Connect(_)
+        | Command::Disconnect => {
             return Err(Failure::new(Exit::Failed, format!("init does not pass on {command}")));
         }
     };
