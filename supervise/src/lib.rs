@@ -4,10 +4,12 @@
 //! deadline; hands each to the machine as an event; and performs the actions that come back. Whatever it
 //! has to remember over its own death stands in the service's status file.
 
+mod actions;
 mod adopt;
 mod arguments;
 mod audit;
 mod cgroup;
+mod commands;
 mod conditions;
 mod control_scripts;
 mod inherit;
@@ -17,6 +19,7 @@ mod narrate;
 mod notify;
 mod pipeline;
 mod publish;
+mod readiness;
 mod reap;
 mod reexec;
 mod scripts;

@@ -1,34 +1,31 @@
-//! The loop, and the performing of actions.
+//! The loop: events in, the machine asked, what came of it told.
 
 use crate::adopt::{Adopted, Leftovers};
 use crate::arguments::Options;
 use crate::cgroup::Group;
 use crate::control_scripts::Control;
 use crate::inherit::Inherited;
-use crate::launch::{self, Surroundings};
+use crate::launch;
 use crate::notify::Notify;
 use crate::pipeline::Pipeline;
 use crate::reexec::Replacement;
-use crate::store::READY;
 use crate::tasks::Tasks;
-use crate::{conditions, narrate, scripts};
-use service::definition::{ReadyMethod, Scope};
-use service::machine::{Action, Event, Machine};
-use service::status::{State, Want};
+use crate::{conditions, narrate};
+use service::machine::{Event, Machine};
+use service::status::State;
 use service::wire::Command;
-use service::{Definition, Pid, Signal, WaitStatus};
+use service::{Definition, Pid, Signal};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use sys::clients::Clients;
 use sys::poll::{Poller, Ready};
-use sys::record::{Record, Slot};
 use sys::signals::Signals;
 
 const SIGNALS: u64 = 0;
 pub(crate) const CHANNEL: u64 = 1;
 const LISTENER: u64 = 2;
-const NOTIFICATION: u64 = 3;
+pub(crate) const NOTIFICATION: u64 = 3;
 pub(crate) const ADOPTED: u64 = 4;
 pub(crate) const NOTIFY: u64 = 5;
 const CLIENTS: u64 = 16;
@@ -51,7 +48,7 @@ pub(crate) struct Supervisor {
     pub(crate) null: OwnedFd,
     pub(crate) pipeline: Pipeline,
     /// What the main process gets of what init was given.
-    inherited: Option<Inherited>,
+    pub(crate) inherited: Option<Inherited>,
     /// Where processes put down their numbers before they begin: the status comes after that.
     pub(crate) record: Option<OwnedFd>,
     pub(crate) record_path: PathBuf,
@@ -70,7 +67,7 @@ pub(crate) struct Supervisor {
     /// What was kept for us.
     pub(crate) kept: Vec<(String, OwnedFd)>,
     /// It has said that it is ready; told once that is on disk.
-    said_ready: bool,
+    pub(crate) said_ready: bool,
     pub(crate) boot: String,
     /// The state that the last supervisor left was understood.
     pub(crate) known: bool,
@@ -236,7 +233,7 @@ impl Supervisor {
         }
     }
 
-    fn handle_queue(&mut self) {
+    pub(crate) fn handle_queue(&mut self) {
         while let Some(event) = self.next_event() {
             // Ready and dead at one waking: who waits for it to become ready hears of both.
             if matches!(event, Event::Died(..)) && std::mem::take(&mut self.dirty) {
@@ -317,162 +314,11 @@ impl Supervisor {
         self.skipped.is_some()
     }
 
-    fn perform(&mut self, action: Action) {
-        match action {
-            Action::Spawn => self.spawn(),
-            Action::Signal(pid, signal, scope) => self.signal(pid, signal, scope),
-            Action::SpawnFinish(status) => self.spawn_finish(status),
-            Action::SpawnDown => self.spawn_down(),
-            Action::StartTask(task) => self.start_task(task),
-            Action::EndTask(task) => self.end_task(task),
-            Action::Sweep => self.sweep(),
-            Action::Publish => self.dirty = true,
-            Action::Exit => self.exiting = true,
-        }
-    }
-
-    fn signal(&mut self, pid: Pid, signal: Signal, scope: Scope) {
-        if signal == Signal::KILL && self.machine.state() != State::Up {
-            self.say(&format!("warning: process {pid} has not ended in time (killing it)"));
-        }
-        if self.definition.controls.is_empty() || !self.controlled(pid, signal, scope) {
-            self.send(pid, signal, scope);
-        }
-    }
-
-    pub(crate) fn send(&mut self, pid: Pid, signal: Signal, scope: Scope) {
-        let sent = match scope {
-            Scope::Main => sys::process::signal(pid, signal),
-            // A finish script is not in it.
-            Scope::Cgroup if self.machine.pid() == Some(pid) => self.signal_all(pid, signal),
-            Scope::Group | Scope::Cgroup => sys::process::signal_group(pid, signal),
-        };
-        if let Err(error) = sent {
-            let reason = launch::reason(&error);
-            self.say(&format!(
-                "warning: unable to send {signal} to process {pid}: {reason} (its end is awaited)"
-            ));
-        }
-    }
-
-    // --- processes ---
-
-    fn spawn(&mut self) {
-        if let Some(pid) = self.claim_main() {
-            return self.queue.push_front(Event::Spawned(pid));
-        }
-        let (pipe, number) = match self.definition.ready.method {
-            ReadyMethod::Descriptor(number) => (sys::pipe::pair(), number),
-            ReadyMethod::Immediate | ReadyMethod::Notify(_) | ReadyMethod::Command { .. } => {
-                (Err(std::io::ErrorKind::Unsupported.into()), 0)
-            }
-        };
-        let (reader, writer) = pipe.ok().unzip();
-        if let Some(reader) = &reader {
-            self.keep(READY, reader);
-        }
-        let lock = self.lock_service();
-        let started = lock.and_then(|lock| {
-            let lock = lock.as_ref().map(|(lock, number)| (lock.as_fd(), *number));
-            let ready = writer.as_ref().map(|writer| (writer.as_fd(), number));
-            let extra: Vec<_> = lock.into_iter().chain(ready).collect();
-            let variables = self.notify_variables();
-            let surroundings = Surroundings {
-                extra: &extra,
-                variables: &variables,
-                own_number: self.definition.watchdog.is_some().then_some(c"WATCHDOG_PID="),
-                new_pid_namespace: self.definition.new_pid_namespace,
-                inherited: self.inherited.as_ref(),
-                cgroup: self.group.as_ref().map(Group::entry),
-                record: self.record_in(Slot::Main),
-                ..self.surroundings()
-            };
-            launch::start(&self.definition, &scripts::main_command(&self.definition), &surroundings)
-        });
-        let event = match started {
-            Ok(child) => {
-                self.pid_start = sys::process::start_time(child.pid).map_or(0, |(start, _)| start);
-                self.pid_inode = sys::process::inode(&child.descriptor);
-                self.last_pid = Some(child.pid);
-                self.watch_notification(reader);
-                self.forget_text();
-                Event::Spawned(child.pid)
-            }
-            Err(problem) => {
-                self.problem = problem;
-                Event::SpawnFailed
-            }
-        };
-        // Before anything else that waits: the machine has asked, and gets its answer.
-        self.queue.push_front(event);
-    }
-
-    pub(crate) fn record_in(&self, slot: Slot) -> Option<Record<'_>> {
-        self.record.as_ref().map(|file| Record { file: file.as_fd(), slot })
-    }
-
-    fn spawn_finish(&mut self, status: WaitStatus) {
-        if let Some(pid) = self.claim_after() {
-            return self.queue.push_front(Event::FinishSpawned(Some(pid)));
-        }
-        let mut definition = self.definition.clone();
-        definition.working_directory.clone_from(&self.definition.directory);
-        let command = scripts::finish_command(&definition, status, self.last_pid.map_or(0, Pid::number));
-        let surroundings = Surroundings { record: self.record_in(Slot::After), ..self.surroundings() };
-        let child = launch::start(&definition, &command, &surroundings);
-        self.note_after(child.as_ref().ok());
-        if let Err(problem) = &child {
-            self.say(&format!("warning: finish script: {problem} (going on without)"));
-        }
-        self.queue.push_front(Event::FinishSpawned(child.ok().map(|child| child.pid)));
-    }
-
-    pub(crate) fn watch_notification(&mut self, reader: Option<OwnedFd>) {
-        // Of one that is taken up again init's copy stays.
-        if let Some(old) = self.notification.take() {
-            let _ = self.poller.remove(&old);
-        }
-        if let Some(reader) = reader {
-            let _ = sys::fd::set_nonblocking(&reader);
-            let _ = self.poller.add(&reader, NOTIFICATION);
-            self.notification = Some(reader);
-        }
-    }
-
-    /// A newline means ready, as under s6; the end without one means never. The newline stays in the pipe until
-    /// it is on disk that it came.
-    pub(crate) fn read_notification(&mut self) {
-        let Some(reader) = &self.notification else { return };
-        let mut buffer = [0; 256];
-        match sys::pipe::peek(reader, &mut buffer) {
-            Ok(0) => self.close_notification(),
-            Ok(count) if buffer.iter().take(count).any(|byte| *byte == b'\n') => {
-                if !std::mem::replace(&mut self.said_ready, true) {
-                    self.queue.push_back(Event::Ready);
-                }
-            }
-            Ok(count) => {
-                let _ = sys::socket::read(reader, buffer.get_mut(..count).unwrap_or_default());
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => self.close_notification(),
-        }
-    }
-
     /// Whether nothing is under way that would have to be begun again.
     pub(crate) fn may_be_replaced(&self) -> bool {
         let awaits = self.adopted.as_ref().is_some_and(|adopted| adopted.deadline.is_some());
         !self.exiting && !awaits && !self.tasks.reloads()
     }
-
-    fn close_notification(&mut self) {
-        if let Some(reader) = self.notification.take() {
-            let _ = self.poller.remove(&reader);
-            self.let_go(READY);
-        }
-    }
-
-    // --- what others say ---
 
     fn read_signals(&mut self) {
         while let Ok(Some((signal, _))) = self.signals.next() {
@@ -484,129 +330,6 @@ impl Supervisor {
         self.read_notification();
         self.read_messages();
         self.deaths = true;
-    }
-
-    fn read_channel(&mut self, writable: bool) {
-        if writable {
-            self.send_report();
-        }
-        let mut buffer = [0; service::wire::LINE_MAX];
-        while let Some(channel) = self.channel.as_ref().filter(|_| !self.inattentive()) {
-            match sys::socket::receive(channel, &mut buffer) {
-                Ok(Some((length, passed))) => {
-                    let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
-                    self.taken += 1;
-                    match Command::parse(&text) {
-                        Some(Command::Died(pid, status)) => self.adopted_died(pid, status),
-                        Some(Command::Connect(end)) => self.pipeline.connect(end, passed),
-                        Some(Command::Disconnect) => self.pipeline.disconnect(),
-                        Some(command) => {
-                            self.answer_at_rest(command);
-                            self.command(command);
-                        }
-                        None => {
-                            self.say(&format!(
-                                "warning: init says \"{text}\", which is no command (ignored)"
-                            ));
-                        }
-                    }
-                }
-                Ok(None) => {
-                    // Init is gone or another: it will start us anew if it wants us. The service stays.
-                    let _ = self.poller.remove(channel);
-                    self.channel = None;
-                }
-                Err(_) => break,
-            }
-        }
-    }
-
-    /// To be told to stop what is down already changes nothing; but init, which may not have heard from the
-    /// supervisor before this one that it is down, waits for that.
-    fn answer_at_rest(&mut self, command: Command) {
-        let stops = matches!(command, Command::Stop | Command::Halt | Command::Exit);
-        self.dirty |= stops && self.machine.state() == State::Down;
-    }
-
-    fn command_from(&mut self, client: u64, line: &str) {
-        let Some(command) = Command::parse(line) else {
-            return self.clients.answer(client, &format!("error unknown command \"{line}\"\n"));
-        };
-        let running = self.machine.pid().is_some();
-        match command {
-            Command::Status => {
-                let text = self.status().encode();
-                self.clients.answer(client, &format!("{text}ok\n"));
-            }
-            Command::Events => {
-                self.clients.subscribe(client);
-                let line = self.report_line();
-                self.clients.answer(client, &format!("ok\n{line}\n"));
-            }
-            Command::Died(..) | Command::Connect(_) | Command::Disconnect => {
-                self.clients.answer(client, "error only init can say that\n");
-            }
-            Command::Reexec => self.begin_replacement(Some(client)),
-            Command::Reload | Command::Kill(_) | Command::Pause | Command::Continue if !running => {
-                self.clients.answer(client, "error not running\n");
-            }
-            Command::Reload if !self.machine.may_reload() => {
-                let what = if self.machine.reloading() { "reloading already" } else { "not ready" };
-                self.clients.answer(client, &format!("error {what}\n"));
-            }
-            Command::Pause if self.machine.state() == State::Stopping => {
-                self.clients.answer(client, "error stopping\n");
-            }
-            Command::Restart if self.machine.want() == Want::Down => {
-                self.clients.answer(client, "error not wanted up\n");
-            }
-            Command::Start
-            | Command::Once
-            | Command::Stop
-            | Command::Restart
-            | Command::Reload
-            | Command::Kill(_)
-            | Command::Pause
-            | Command::Continue
-            | Command::Halt
-            | Command::Exit => {
-                self.note_request(client, command);
-                self.command(command);
-                // Who is told that it was taken relies on that, whatever becomes of us.
-                self.handle_queue();
-                self.file();
-                self.clients.answer(client, "ok\n");
-            }
-        }
-    }
-
-    fn command(&mut self, command: Command) {
-        if command == Command::Events {
-            // Init is another now, and wants to know: once what it has said before is done.
-            self.report_pending = true;
-            return;
-        }
-        if command == Command::Reexec {
-            return self.begin_replacement(None);
-        }
-        self.queue.push_back(match command {
-            Command::Start => Event::Start,
-            Command::Once => Event::Once,
-            Command::Stop => Event::Stop,
-            Command::Restart => Event::Restart,
-            Command::Reload => Event::Reload,
-            Command::Kill(signal) => Event::Kill(signal),
-            Command::Pause => Event::Pause,
-            Command::Continue => Event::Continue,
-            Command::Halt => Event::Halt,
-            Command::Exit => Event::Exit,
-            Command::Died(..)
-            | Command::Connect(_)
-            | Command::Disconnect
-            | Command::Status
-            | Command::Events
-            | Command::Reexec => return,
-        });
     }
 
     /// A line in the service's own log.
