@@ -150,7 +150,7 @@ impl Main {
     /// Why the command could not be executed, in the numbers of shells.
     fn failure(&self) -> u8 {
         let Some(program) = self.command.first() else { return NOT_STARTED };
-        let path = std::env::var("PATH").unwrap_or_else(|_| crate::runtime::PATH.to_owned());
+        let path = std::env::var("PATH").unwrap_or_else(|_| crate::programs::PATH.to_owned());
         let found = if program.contains('/') {
             Path::new(program).exists()
         } else {

@@ -44,7 +44,7 @@ impl Init {
             open_console().map_err(|error| format!("unable to open the console: {}", reason(&error)))?;
         let descriptors = [0, 1, 2].map(|number| (console.as_fd(), number));
         let environment =
-            [format!("PATH={}", crate::runtime::PATH), "HOME=/root".to_owned(), "TERM=linux".to_owned()];
+            [format!("PATH={}", crate::programs::PATH), "HOME=/root".to_owned(), "TERM=linux".to_owned()];
         let environment: Vec<CString> =
             environment.into_iter().filter_map(|text| CString::new(text).ok()).collect();
         let words = [OsStr::new("-i")];

@@ -8,6 +8,7 @@ mod access;
 mod arguments;
 mod boot;
 mod command_line;
+mod compiler;
 mod container;
 mod control;
 mod emergency;
@@ -16,14 +17,17 @@ mod last_resort;
 mod ledger;
 mod logger;
 mod message;
+mod news;
 mod pipelines;
 mod places;
 mod power;
+mod programs;
 mod recover;
 mod reexec;
 mod reload;
 mod runtime;
 mod services;
+mod signals;
 mod steps;
 mod store;
 mod strangers;
@@ -100,7 +104,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     sys::fd::close_at_exec();
     sys::signals::restore_defaults();
     // Before anything can arrive: an early Ctrl-Alt-Del must find it blocked, not unhandled.
-    let signals = match runtime::block_signals(&words) {
+    let signals = match signals::block(&words) {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("unable to take signals: {error}")),
     };

@@ -1,30 +1,24 @@
-//! The loop: waits, reaps, and carries out what the graph says.
+//! The loop: waits, has each event seen to, and carries out what the graph says.
 
 use crate::Role;
-use crate::arguments::Words;
 use crate::container::Main;
 use crate::ledger::Ledger;
 use crate::logger::Logger;
-use crate::message::{Level, Messages, reason};
+use crate::message::{Messages, reason};
 use crate::places::Options;
 use crate::power::Going;
 use crate::store::Deaths;
 use crate::table::Table;
 use service::definition::Kind;
-use service::graph::{Graph, Index, Obstacle};
-use service::status::State;
-use service::wire::Power;
-use service::{Pid, Signal, Tick, WaitStatus};
-use std::ffi::{CString, OsStr, OsString};
+use service::graph::Graph;
+use service::{Pid, Tick};
+use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
-use std::time::Duration;
 use sys::clients::Clients;
 use sys::poll::{Poller, Ready};
 use sys::signals::Signals;
-use sys::spawn::{Session, Spawn, spawn};
 
 const SIGNALS: u64 = 0;
 const LISTENER: u64 = 1;
@@ -35,20 +29,13 @@ pub(crate) const CLIENTS: u64 = 1 << 33;
 /// As many clients as are served at a time.
 const CLIENTS_MAX: usize = 64;
 
-/// How long the compiler may take for all definitions.
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How often that is tried, and the wait between two tries.
-const COMPILATIONS_MAX: u32 = 5;
-const COMPILE_DELAY: Duration = Duration::from_secs(1);
-
 /// Everything that init knows.
 pub(crate) struct Init {
     pub(crate) role: Role,
     pub(crate) options: Options,
     pub(crate) messages: Messages,
     pub(crate) poller: Poller,
-    signals: Signals,
+    pub(crate) signals: Signals,
     pub(crate) null: OwnedFd,
     pub(crate) graph: Graph,
     pub(crate) services: Table,
@@ -79,28 +66,6 @@ pub(crate) struct Init {
     pub(crate) uncompiled: Option<String>,
     /// Our exit status, once there is nothing left to do.
     pub(crate) end: Option<ExitCode>,
-}
-
-/// What our own programs get for an environment, and the path of a command without one.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// Takes the signals that init answers to, and blocks them from now on. Others it lets be what they are.
-pub(crate) fn block_signals(words: &Words) -> io::Result<Signals> {
-    let mut signals = vec![
-        Signal::CHLD,
-        Signal::HUP,
-        Signal::INT,
-        Signal::QUIT,
-        Signal::TERM,
-        Signal::USR1,
-        Signal::USR2,
-        Signal::PWR,
-        Signal::RTMIN_3,
-    ];
-    if !words.command.is_empty() {
-        signals.extend([Signal::ALRM, Signal::WINCH]);
-    }
-    Signals::block(&signals)
 }
 
 impl Init {
@@ -262,11 +227,7 @@ impl Init {
 
     fn pass_time(&mut self) {
         let now = sys::clock::now();
-        if let Some((pid, _)) = self.compiler.filter(|(_, deadline)| *deadline <= now) {
-            self.messages.error("compiling the definitions takes too long (killing the compiler)");
-            let _ = sys::process::signal(pid, Signal::KILL);
-            self.compiler = Some((pid, now.after(COMPILE_TIMEOUT)));
-        }
+        self.hurry_compiler(now);
         self.hurry_checks(now);
         self.feed_watchdog(now);
         if self.compile_at.is_some_and(|at| at <= now) {
@@ -307,295 +268,5 @@ impl Init {
         }
         let took = sys::clock::now().since(self.began).as_millis();
         self.messages.info(&format!("startup complete: {up} of {all} services up ({took} ms)"));
-    }
-
-    // --- processes ---
-
-    /// Starts one of our own programs.
-    pub(crate) fn spawn_program(
-        &self,
-        name: &str,
-        arguments: &[&OsStr],
-        descriptors: &[(std::os::fd::BorrowedFd<'_>, i32)],
-    ) -> Result<Pid, String> {
-        let path = CString::new(format!("PATH={PATH}")).unwrap_or_default();
-        self.spawn_with(name, arguments, descriptors, &[path], Session::New)
-    }
-
-    /// The same, with an environment of its own, in this session.
-    pub(crate) fn spawn_with(
-        &self,
-        name: &str,
-        arguments: &[&OsStr],
-        descriptors: &[(std::os::fd::BorrowedFd<'_>, i32)],
-        environment: &[CString],
-        session: Session,
-    ) -> Result<Pid, String> {
-        let file = self.options.programs.join(name);
-        self.spawn_file(&file, name, arguments, descriptors, environment, session)
-    }
-
-    /// Starts any program.
-    pub(crate) fn spawn_file(
-        &self,
-        file: &std::path::Path,
-        name: &str,
-        arguments: &[&OsStr],
-        descriptors: &[(std::os::fd::BorrowedFd<'_>, i32)],
-        environment: &[CString],
-        session: Session,
-    ) -> Result<Pid, String> {
-        let to_c =
-            |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| "a NUL byte in an argument".to_owned());
-        let program = to_c(file.as_os_str())?;
-        let mut words = vec![to_c(OsStr::new(name))?];
-        for argument in arguments {
-            words.push(to_c(argument)?);
-        }
-        let mut all = vec![(self.null.as_fd(), 0)];
-        all.extend_from_slice(descriptors);
-        let child = spawn(&Spawn {
-            environment,
-            directory: Some(c"/"),
-            descriptors: &all,
-            session,
-            ..Spawn::new(&program, &words)
-        });
-        child.map(|child| child.pid).map_err(|problem| format!("{problem} ({})", file.display()))
-    }
-
-    pub(crate) fn compile(&mut self) {
-        self.compile_at = None;
-        self.compilations = self.compilations.saturating_add(1);
-        // The one of a run before this one must not be taken for the new one.
-        let _ = std::fs::remove_file(self.options.run.join("init/plan"));
-        match self.spawn_compiler(&[]) {
-            Ok(()) => self.uncompiled = None,
-            Err(problem) => self.compiler_refused(problem),
-        }
-    }
-
-    /// A compiler that cannot even be started is tried for as long as it takes: processes or memory may be short
-    /// for longer than anybody would guess, and without it there are no services.
-    fn compiler_refused(&mut self, problem: String) {
-        if self.going.is_some() {
-            return;
-        }
-        self.compile_at = Some(sys::clock::now().after(COMPILE_DELAY));
-        // Told once: it is tried every second.
-        if self.uncompiled.as_ref() != Some(&problem) {
-            self.messages.error(&format!("unable to compile the definitions: {problem} (trying again)"));
-            self.uncompiled = Some(problem);
-        }
-        if self.compilations == COMPILATIONS_MAX {
-            self.start_shell("there are no services");
-        }
-    }
-
-    /// Starts the compiler, with these options too.
-    pub(crate) fn spawn_compiler(&mut self, more: &[&str]) -> Result<(), String> {
-        let (output, error) = (io::stdout(), io::stderr());
-        let mut arguments = vec![OsStr::new("compile"), OsStr::new("--services")];
-        arguments.extend([self.options.services.as_os_str(), OsStr::new("--run")]);
-        arguments.push(self.options.run.as_os_str());
-        arguments.extend(more.iter().map(OsStr::new));
-        let pid = self.spawn_program("svctl", &arguments, &[(output.as_fd(), 1), (error.as_fd(), 2)])?;
-        self.compiler = Some((pid, sys::clock::now().after(COMPILE_TIMEOUT)));
-        Ok(())
-    }
-
-    /// The plan is there, or never will be.
-    fn compiled(&mut self, status: WaitStatus) {
-        self.compiler = None;
-        // Nobody may wait any more, if the init that was asked has failed.
-        if self.planned || self.reloads() {
-            return self.compiled_again(status);
-        }
-        let file = self.options.run.join("init/plan");
-        match crate::reload::read_plan(&file) {
-            Ok(entries) => self.begin_with(entries),
-            Err(problem) => {
-                let file = file.display();
-                self.compile_failed(&format!(
-                    "unable to read {file}: {problem} (the compiler ended with {status})"
-                ));
-            }
-        }
-        self.next_reload();
-    }
-
-    /// There is a plan.
-    pub(crate) fn begin_with(&mut self, entries: Vec<service::plan::Entry>) {
-        self.planned = true;
-        self.compile_at = None;
-        self.read_settings();
-        self.start_watchdog(false);
-        self.begin_services(entries);
-    }
-
-    /// Without a plan there are no services. What is short now may not be in a moment.
-    fn compile_failed(&mut self, problem: &str) {
-        if self.going.is_none() && self.compilations < COMPILATIONS_MAX {
-            self.messages.error(&format!("unable to compile the definitions: {problem} (trying again)"));
-            self.compile_at = Some(sys::clock::now().after(COMPILE_DELAY));
-        } else {
-            self.messages.error(&format!("no services: unable to compile the definitions: {problem}"));
-            self.start_shell("there are no services");
-        }
-    }
-
-    /// Compiles with as many tries as at the first time.
-    pub(crate) fn compile_anew(&mut self) {
-        if !self.planned && self.compiler.is_none() {
-            self.compilations = 0;
-            self.compile();
-        }
-    }
-
-    fn begin_services(&mut self, mut entries: Vec<service::plan::Entry>) {
-        self.add_main(&mut entries);
-        let count = entries.len();
-        self.graph = Graph::new(entries);
-        for index in 0..count {
-            let service = self.new_service(index);
-            self.services.push(service);
-            self.provide_input(index);
-        }
-        if self.going.is_some() {
-            self.graph.shut_down();
-        } else {
-            self.want_bundle();
-        }
-        // That there is a plan is on record together with what is wanted of it, and before the logger has the pipes.
-        self.renew_ledger();
-        self.owe_logs();
-    }
-
-    /// Wants what a boot wants.
-    fn want_bundle(&mut self) {
-        let bundle = self.options.bundle.clone().unwrap_or_else(|| "default".to_owned());
-        match (self.graph.find(&bundle), &self.options.bundle) {
-            (Some(index), _) => self.graph.start_bundle(index),
-            (None, None) => self.graph.start_everything(),
-            (None, Some(_)) => {
-                self.messages.error(&format!("there is no service {bundle} to start (starting all)"));
-                self.graph.start_everything();
-            }
-        }
-        self.start_main();
-    }
-
-    pub(crate) fn reap(&mut self) {
-        while let Some((pid, status)) = sys::process::peek() {
-            self.child_ended(pid, status);
-            // It is ours to find again until what follows from its death is on record.
-            self.write_ledger();
-            sys::process::reap_one(pid);
-        }
-    }
-
-    fn child_ended(&mut self, pid: Pid, status: WaitStatus) {
-        if self.compiler.is_some_and(|(compiler, _)| compiler == pid) {
-            self.compiled(status);
-        } else if self.logger.pid == Some(pid) {
-            self.logger_ended(status);
-        } else if self.going.as_mut().is_some_and(|going| going.unmounter_ended(pid)) {
-            // Going down looks at it by itself.
-        } else if self.shell_ended(pid, status) {
-            // The boot goes on.
-        } else if self.check_ended(pid, status) {
-            // The loop goes on from there.
-        } else if let Some(index) = self.services.iter().position(|service| service.is_supervisor(pid)) {
-            self.supervisor_ended(index, status);
-        } else if let Some(index) = self.services.iter().position(|service| service.main == Some(pid)) {
-            self.main_process_ended(index, pid, status);
-        } else {
-            self.stranger_ended(pid, status);
-        }
-    }
-
-    fn read_signals(&mut self) {
-        while let Ok(Some((signal, sender))) = self.signals.next() {
-            if signal == Signal::CHLD {
-                self.reap();
-                continue;
-            }
-            // What nobody sends to have a container stopped is the command's, as if there were no init between.
-            let stops = matches!(signal, Signal::TERM | Signal::PWR | Signal::RTMIN_3);
-            if !stops && self.forward(signal) {
-                continue;
-            }
-            if let Some(power) = self.meaning(signal) {
-                let by = sender.map_or_else(|| "the kernel".to_owned(), |pid| format!("process {pid}"));
-                self.go_down(power, &format!("signal {signal} from {by}"));
-            }
-        }
-    }
-
-    /// What a signal asks for.
-    fn meaning(&self, signal: Signal) -> Option<Power> {
-        let machine = self.role == Role::Machine;
-        let command = self.main.as_ref().is_some_and(Main::is_command);
-        match signal {
-            // It is the command's, which does not run.
-            Signal::USR1 | Signal::USR2 | Signal::HUP if command => None,
-            Signal::INT | Signal::TERM if machine => Some(Power::Reboot),
-            Signal::USR1 | Signal::RTMIN_3 => Some(Power::Halt),
-            Signal::INT | Signal::TERM | Signal::USR2 | Signal::PWR => Some(Power::PowerOff),
-            Signal::QUIT if !machine => Some(Power::PowerOff),
-            // The terminal that it was started from is gone.
-            Signal::HUP if self.role == Role::Subreaper => Some(Power::PowerOff),
-            _ => None,
-        }
-    }
-
-    // --- telling ---
-
-    /// Writes the status of a service that has no supervisor to do so, and tells whoever listens.
-    pub(crate) fn publish(&mut self, index: Index) {
-        let Some(node) = self.graph.nodes().get(index) else { return };
-        let name_of =
-            |other: Index| self.graph.nodes().get(other).map_or("?", |node| node.entry.name.as_str());
-        let reason = match (&node.entry.problem, node.obstacle) {
-            (Some(problem), _) => problem.clone(),
-            (None, Obstacle::Waits(other)) => format!("waiting for {}", name_of(other)),
-            (None, Obstacle::Requires(other)) if node.entry.kind == Kind::Bundle => {
-                format!("{} is not up", name_of(other))
-            }
-            (None, Obstacle::Requires(other)) => format!("requires {}, which is not up", name_of(other)),
-            (None, Obstacle::Conflicts(other)) => format!("conflicts with {}", name_of(other)),
-            (None, Obstacle::None) => String::new(),
-        };
-        let wanted = self.graph.wanted(index);
-        let (name, state, kind) = (node.entry.name.clone(), node.state, node.entry.kind);
-        self.write_status(index, &name, kind, state, wanted, &reason);
-        self.announce(index, state, &reason);
-    }
-
-    /// Tells the clients and, if it matters, the console.
-    pub(crate) fn announce(&mut self, index: Index, state: State, reason: &str) {
-        self.main_changed(index, state);
-        if self.booting && state.good() {
-            // It may have loaded the driver.
-            self.start_watchdog(false);
-        }
-        let Some(node) = self.graph.nodes().get(index) else { return };
-        let name = node.entry.name.clone();
-        let level = match state {
-            State::Failed | State::Invalid => Level::Warning,
-            State::Up | State::Done | State::Skipped | State::Backoff => Level::Info,
-            State::Down if self.graph.going_down() => Level::Info,
-            State::Down | State::Blocked | State::Starting | State::Stopping | State::Finishing => {
-                Level::Debug
-            }
-        };
-        let why = if reason.is_empty() { String::new() } else { format!(": {}", reason.replace('\n', "; ")) };
-        let news =
-            self.services.get_mut(index).is_none_or(|service| service.told.replace(state) != Some(state));
-        if news {
-            self.messages.say(level, &format!("{name}: {}{why}", state.word()));
-        }
-        let line = self.report_line(index);
-        self.clients.broadcast(&format!("{line}\n"));
     }
 }
