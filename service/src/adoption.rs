@@ -3,7 +3,8 @@
 //! A supervisor can be killed between starting a process and writing its status. The process has then put itself
 //! down in the record of spawned processes; the status is older than that. The machine restored from the status
 //! is led, by the events that had led the other one there, to where it asks for a process; and instead of
-//! starting one it is given what was found.
+//! starting one it is given what was found. Where nothing leads any more, since something else is wanted by now,
+//! it is told of the process, so that every start is counted, and every end that follows.
 
 #[cfg(test)]
 mod explore;
@@ -29,6 +30,7 @@ pub struct Found<T> {
 pub struct Leftovers<T> {
     main: Option<Found<T>>,
     after: Option<Found<T>>,
+    /// It has been led to it, or may not be.
     led: bool,
 }
 
@@ -58,19 +60,24 @@ impl<T> Leftovers<T> {
         self.main.is_some()
     }
 
-    /// The event that leads the machine to where it asks for what was found; none if something else does, or
-    /// nothing was found. To be called when no other event is waiting.
+    /// What this supervisor is told counts more than what the one before it must have been told.
+    pub fn note(&mut self, event: Event) {
+        self.led |= matches!(event, Event::Stop | Event::Halt | Event::Exit);
+    }
+
+    /// The event that leads the machine to where it asks for what was found, or tells it; none if something else
+    /// does, or nothing was found. To be called when no other event is waiting. With [`Event::Found`] the process
+    /// is to be claimed.
     pub fn lead(&mut self, machine: &Machine) -> Option<Event> {
-        if self.main.is_none() || machine.awaited().is_some() {
+        let found = self.main.as_ref()?.pid;
+        if machine.awaited().is_some() {
             return None;
         }
         if matches!(machine.state(), State::Finishing | State::Stopping) {
             return None;
         }
         if std::mem::replace(&mut self.led, true) {
-            // Nothing leads there: it will not be started, and that it was is an end that nobody waits for.
-            self.main = None;
-            return None;
+            return Some(Event::Found(found));
         }
         Some(if machine.next_start().is_some() { Event::Tick } else { Event::Start })
     }

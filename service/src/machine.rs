@@ -6,7 +6,7 @@
 //!
 //! | phase | means | left by |
 //! | --- | --- | --- |
-//! | `Down` | nothing runs, nothing is due | `Start`, `Once`, `Restart` |
+//! | `Down` | nothing runs, nothing is due | `Start`, `Once`, `Restart`; `Found`, as every phase in which nothing runs |
 //! | `Waiting` | died; started again at a deadline | the deadline, any start; `Stop` |
 //! | `Spawning` | a spawn was asked for | `Spawned`, `SpawnFailed` |
 //! | `Running` | the main process lives; pending, overdue or ready | its death; `Stop`, `Restart`, `Halt`, `Stopping`; what it is condemned for |
@@ -93,6 +93,8 @@ pub enum Event {
     Spawned(Pid),
     /// The other answer to [`Action::Spawn`].
     SpawnFailed,
+    /// A main process that a supervisor before this one had started, and not told of; nothing else runs.
+    Found(Pid),
     /// A process ended: the main one, the finish script, or the down command.
     Died(Pid, WaitStatus),
     /// It told that it is ready, or that it has reloaded (sd_notify(3), READY=1).
@@ -149,6 +151,14 @@ pub enum Action {
     Publish,
     /// The supervisor's work is done.
     Exit,
+}
+
+impl Action {
+    /// Whether it starts what the supervisor then has to stay for, even if it was about to exit.
+    #[must_use]
+    pub fn starts(self) -> bool {
+        matches!(self, Action::Spawn | Action::SpawnFinish(_) | Action::SpawnDown)
+    }
 }
 
 /// The most actions that one event causes.
@@ -260,6 +270,7 @@ impl Machine {
             Event::Exit => self.exiting = true,
             Event::Spawned(pid) => self.spawned(now, pid),
             Event::SpawnFailed => self.spawn_failed(now, actions),
+            Event::Found(pid) => self.found(now, pid, actions),
             Event::Died(pid, status) => self.died(now, pid, status, actions),
             Event::Ready => self.told_ready(now, actions),
             Event::Reloading => self.told_reloading(now),

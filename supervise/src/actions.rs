@@ -14,6 +14,7 @@ use sys::record::{Record, Slot};
 
 impl Supervisor {
     pub(crate) fn perform(&mut self, action: Action) {
+        self.exiting &= !action.starts();
         match action {
             Action::Spawn => self.spawn(),
             Action::Signal(pid, signal, scope) => self.signal(pid, signal, scope),
@@ -23,7 +24,8 @@ impl Supervisor {
             Action::EndTask(task) => self.end_task(task),
             Action::Sweep => self.sweep(),
             Action::Publish => self.dirty = true,
-            Action::Exit => self.exiting = true,
+            // Not before it has been told of all that runs.
+            Action::Exit => self.exiting = !self.leftovers.has_main(),
         }
     }
 
@@ -37,6 +39,10 @@ impl Supervisor {
     }
 
     pub(crate) fn send(&mut self, pid: Pid, signal: Signal, scope: Scope) {
+        // Its number may mean another by now.
+        if self.adopted_is_gone(pid) && (scope != Scope::Cgroup || self.group.is_none()) {
+            return;
+        }
         let sent = match scope {
             Scope::Main => sys::process::signal(pid, signal),
             // A finish script is not in it.

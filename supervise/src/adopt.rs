@@ -56,7 +56,13 @@ impl Supervisor {
             }
             self.take_over(old);
         }
-        let written = old.as_ref().map_or(Tick(0), |old| old.since.max(old.started.unwrap_or(Tick(0))));
+        // As the supervisor wrote it: init may have written the rest anew since then.
+        let told = |old: &Status| match self.known {
+            true => (self.machine.since(), self.machine.started()),
+            false => (old.since, old.started),
+        };
+        let written =
+            old.as_ref().map(told).map_or(Tick(0), |(since, started)| since.max(started.unwrap_or(Tick(0))));
         let (main, after) = (self.unpublished(Slot::Main), self.unpublished(Slot::After));
         self.leftovers = Leftovers::new(&self.machine, main, after, written);
         // Of what is down, or done and about to be undone, the first thing told is what became of the first command: that it is down is no news, and
@@ -187,6 +193,11 @@ impl Supervisor {
         if adopted.deadline.is_none() {
             self.ask_init(sys::clock::now());
         }
+    }
+
+    /// Whether this process was adopted and has ended, be it that nobody has told how yet.
+    pub(crate) fn adopted_is_gone(&self, pid: Pid) -> bool {
+        self.adopted.as_ref().is_some_and(|adopted| adopted.pid == pid && adopted.descriptor.is_none())
     }
 
     fn ask_init(&mut self, now: Tick) {

@@ -267,6 +267,10 @@ impl Supervisor {
 
     fn handle(&mut self, event: Event) {
         self.filed = false;
+        self.leftovers.note(event);
+        if matches!(event, Event::Found(_)) {
+            self.claim_main();
+        }
         let now = self.leftovers.time_of(&self.machine, event, sys::clock::now());
         let starts = matches!(event, Event::Start | Event::Once | Event::Restart);
         if starts && !self.leftovers.has_main() && self.skip() {

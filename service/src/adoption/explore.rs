@@ -7,11 +7,13 @@
 //! - `one_finish_per_death`: the finish script runs once for each death, however often the supervisor dies.
 //! - `starts_are_counted`: the machine has counted every process that was started.
 //! - `every_end_is_told`: the machine awaits nothing that has ended.
+//! - `a_stop_counts`: what was told to stop last is not wanted, and does not run once its process has ended.
 
 use super::{Found, Leftovers};
 use crate::definition::{Definition, Kind, RestartWhen};
 use crate::exit::{Pid, WaitStatus};
 use crate::machine::{Action, Event, Machine};
+use crate::status::Want;
 use crate::tick::Tick;
 use proptest::prelude::*;
 use std::collections::{HashMap, VecDeque};
@@ -29,6 +31,12 @@ enum Bug {
     EarlyStatus,
     /// A death is reaped before what follows from it is on disk.
     EarlyReap,
+    /// What was found is forgotten where nothing leads to it.
+    Dropped,
+    /// What was found is led to although a stop has been told since.
+    LedAnyway,
+    /// The supervisor exits before it has been told of what was found.
+    EarlyExit,
 }
 
 /// What happens to a service.
@@ -66,6 +74,8 @@ struct World<'a> {
     finishes: HashMap<Pid, u32>,
     /// As many steps until it is killed.
     fuse: Option<u32>,
+    /// The supervisor has ended by itself.
+    exited: bool,
     broken: Option<&'static str>,
 }
 
@@ -90,6 +100,7 @@ impl<'a> World<'a> {
             deaths: Vec::new(),
             finishes: HashMap::new(),
             fuse: None,
+            exited: false,
             broken: None,
         }
     }
@@ -174,6 +185,7 @@ impl<'a> World<'a> {
     }
 
     fn perform(&mut self, action: Action) -> Result<(), Killed> {
+        self.exited &= !action.starts();
         match action {
             Action::Spawn => self.spawn_main(),
             Action::SpawnFinish(_) => self.spawn_script(Event::FinishSpawned, true),
@@ -182,9 +194,11 @@ impl<'a> World<'a> {
                 self.dirty = true;
                 Ok(())
             }
-            Action::Signal(..) | Action::Sweep | Action::StartTask(_) | Action::EndTask(_) | Action::Exit => {
-                self.step()
+            Action::Exit => {
+                self.exited = !self.left.has_main() || self.bug == Some(Bug::EarlyExit);
+                Ok(())
             }
+            Action::Signal(..) | Action::Sweep | Action::StartTask(_) | Action::EndTask(_) => self.step(),
         }
     }
 
@@ -196,6 +210,15 @@ impl<'a> World<'a> {
             }
             let Some(event) = self.queue.pop_front() else { break };
             self.step()?;
+            if self.bug != Some(Bug::LedAnyway) {
+                self.left.note(event);
+            }
+            if matches!(event, Event::Found(_)) {
+                self.left.claim_main();
+                if self.bug == Some(Bug::Dropped) {
+                    continue;
+                }
+            }
             let now = self.left.time_of(&self.machine, event, self.now);
             let actions = self.machine.handle(now, event);
             for action in actions.iter() {
@@ -210,7 +233,7 @@ impl<'a> World<'a> {
 
     /// Delivers every death, each of which is reaped once what follows from it is on disk.
     fn deliver(&mut self) -> Result<(), Killed> {
-        while let Some((pid, status)) = self.ended.first().copied() {
+        while let Some((pid, status)) = self.ended.first().copied().filter(|_| !self.exited) {
             if self.bug == Some(Bug::EarlyReap) {
                 self.ended.remove(0);
                 self.step()?;
@@ -223,6 +246,10 @@ impl<'a> World<'a> {
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), Killed> {
+        if self.exited {
+            let Happening::Told(event) = happening else { return Ok(()) };
+            self.begin_again(&[], event == Event::Stop)?;
+        }
         match happening {
             Happening::Told(event) => self.queue.push_back(event),
             Happening::MainEnds(status) => {
@@ -247,14 +274,18 @@ impl<'a> World<'a> {
         self.deliver()
     }
 
-    /// A new supervisor takes the place of the one that was killed.
-    fn begin_again(&mut self) -> Result<(), Killed> {
+    /// A new supervisor takes the place of the one that was killed, or has exited; it is told `commands` before
+    /// it is told how anything ended.
+    fn begin_again(&mut self, commands: &[Event], resume: bool) -> Result<(), Killed> {
         self.queue.clear();
-        self.dirty = false;
+        (self.dirty, self.exited) = (false, false);
         self.machine = Machine::new(self.definition, self.now);
         let mut written = Tick(0);
         if let Some(text) = self.status.clone() {
             assert!(self.machine.restore(self.now, &text), "{text}");
+            if !resume {
+                self.machine.renew();
+            }
             written = self.machine.since().max(self.machine.started().unwrap_or(Tick(0)));
         }
         let found =
@@ -263,21 +294,33 @@ impl<'a> World<'a> {
             found(self.record_main).filter(|_| self.bug != Some(Bug::OldRecord) || self.status.is_none());
         self.left = Leftovers::new(&self.machine, main, found(self.record_after), written);
         self.settle()?;
+        for command in commands {
+            self.queue.push_back(*command);
+            self.settle()?;
+        }
         self.deliver()
     }
 
-    /// Lets something happen, with a kill after so many steps of it, and checks what has become of it.
-    fn advance(&mut self, happening: Happening, fuse: Option<u32>) {
+    /// Lets something happen, with a kill after so many steps of it, and checks what has become of it. `crossing`
+    /// are commands that were on their way when the supervisor was killed.
+    fn advance(&mut self, happening: Happening, fuse: Option<u32>, crossing: &[Event]) {
         self.fuse = fuse;
         if self.happen(happening).is_err() {
-            let again = self.begin_again();
-            assert!(again.is_ok(), "killed once");
             // What init or a client had asked for, and has not seen done, it asks for again.
-            if let Happening::Told(event) = happening {
+            let told = if let Happening::Told(event) = happening { Some(event) } else { None };
+            let before = told.into_iter().filter(|_| !crossing.is_empty());
+            let commands: Vec<Event> = before.chain(crossing.iter().copied()).collect();
+            assert!(self.begin_again(&commands, true).is_ok(), "killed once");
+            if !crossing.is_empty() {
+                self.require("a_stop_counts", self.machine.want() == Want::Down);
+            } else if let Some(event) = told {
                 let _ = self.happen(Happening::Told(event));
             }
         }
         self.fuse = None;
+        if self.exited {
+            self.require("nothing_runs_unknown", self.main.is_none() && self.script.is_none());
+        }
         let known = self.machine.awaited();
         self.require("nothing_runs_unknown", self.main.is_none() || self.machine.pid() == self.main);
         self.require("nothing_runs_unknown", self.script.is_none() || self.machine.script() == self.script);
@@ -319,23 +362,35 @@ const HAPPENINGS: [Happening; 9] = [
 /// The longest thing that happens takes fewer steps.
 const STEPS: u32 = 12;
 
+/// What may be on its way to a supervisor when it is killed.
+const CROSSINGS: [&[Event]; 3] = [&[], &[Event::Stop], &[Event::Stop, Event::Exit]];
+
+/// What happens, after how many steps of it the supervisor is killed, and which of the crossings it is.
+type Step = (Happening, Option<u32>, usize);
+
+/// The last step of so many, in all its ways: killed at each step of the last two, so that an adopted service is
+/// seen to be killed once more; and the first time with a command on its way.
+fn ways(depth: usize) -> Vec<(Option<u32>, usize)> {
+    let crossings = if depth == 2 { CROSSINGS.len() } else { 1 };
+    let killed = |steps| (0..crossings).map(move |crossing| (Some(steps), crossing));
+    let kills = (0..STEPS).filter(|_| depth <= 2).flat_map(killed);
+    kills.chain([(None, 0)]).collect()
+}
+
 /// What an exploration finds to be broken first, and what had happened.
 fn first_broken(bug: Option<Bug>, depth: usize) -> Option<(&'static str, String)> {
     fn descend(
         definition: &Definition,
         bug: Option<Bug>,
         depth: usize,
-        path: &mut Vec<(Happening, Option<u32>)>,
+        path: &mut Vec<Step>,
     ) -> Option<(&'static str, String)> {
         for happening in HAPPENINGS {
-            // Killed at each step of the last two, so that an adopted service is seen to be killed once more.
-            let kills = (0..STEPS).map(Some).chain([None]);
-            let kills: Vec<Option<u32>> = if depth <= 2 { kills.collect() } else { vec![None] };
-            for fuse in kills {
-                path.push((happening, fuse));
+            for (fuse, crossing) in ways(depth) {
+                path.push((happening, fuse, crossing));
                 let mut world = World::new(definition, bug);
-                for (happening, fuse) in &*path {
-                    world.advance(*happening, *fuse);
+                for (happening, fuse, crossing) in &*path {
+                    world.advance(*happening, *fuse, CROSSINGS[*crossing]);
                 }
                 let broken = world.broken.map(|name| (name, format!("{}: {path:?}", definition.name)));
                 let deeper = if broken.is_none() && depth > 1 {
@@ -366,6 +421,9 @@ fn each_way_of_adopting_wrongly_is_found() {
         (Bug::OldRecord, &["never_two", "nothing_runs_unknown"]),
         (Bug::NoClaim, &["never_two"]),
         (Bug::EarlyReap, &["every_end_is_told", "nothing_runs_unknown"]),
+        (Bug::Dropped, &["starts_are_counted", "nothing_runs_unknown"]),
+        (Bug::LedAnyway, &["a_stop_counts"]),
+        (Bug::EarlyExit, &["nothing_runs_unknown"]),
     ] {
         let found = first_broken(Some(bug), 4);
         assert!(found.as_ref().is_some_and(|(name, _)| names.contains(name)), "{bug:?}: {found:?}");
@@ -378,12 +436,15 @@ proptest! {
     #[test]
     fn long_lives_with_many_kills_break_nothing(
         which in 0_usize..4,
-        steps in proptest::collection::vec((0_usize..HAPPENINGS.len(), proptest::option::of(0..STEPS)), 1..60),
+        steps in proptest::collection::vec(
+            (0_usize..HAPPENINGS.len(), proptest::option::of(0..STEPS), 0_usize..CROSSINGS.len()),
+            1..60,
+        ),
     ) {
         let definitions = definitions();
         let mut world = World::new(&definitions[which], None);
-        for (happening, fuse) in &steps {
-            world.advance(HAPPENINGS[*happening], *fuse);
+        for (happening, fuse, crossing) in &steps {
+            world.advance(HAPPENINGS[*happening], *fuse, CROSSINGS[*crossing]);
             prop_assert_eq!(world.broken, None);
         }
     }

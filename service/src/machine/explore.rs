@@ -96,6 +96,9 @@ fn possible(node: &Node, definition: &Definition) -> Vec<Event> {
         events.extend([Event::Watchdog, Event::WatchdogTrigger]);
     }
     let ends = [WaitStatus::Exited(0), WaitStatus::Exited(125), WaitStatus::from_raw(9)];
+    if node.machine.awaited().is_none() {
+        events.push(Event::Found(MAIN));
+    }
     if let Some(pid) = node.machine.awaited() {
         events.extend(ends.map(|status| Event::Died(pid, status)));
     }

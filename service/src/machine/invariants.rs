@@ -123,7 +123,7 @@ impl World {
     /// What the event itself says of the processes.
     fn learn(&mut self, event: Event, machine: &Machine) {
         match event {
-            Event::Spawned(_) => {
+            Event::Spawned(_) | Event::Found(_) => {
                 *self = World { main: true, ..World::default() };
             }
             Event::SpawnFailed => self.asked = Asked::Nothing,
@@ -179,7 +179,8 @@ impl Node {
                 world.asked = Asked::Down;
             }
             Action::Signal(pid, signal, _) => {
-                let alive = if before.machine.pid() == Some(pid) { world.main } else { world.script };
+                let main = before.machine.pid() == Some(pid) || event == Event::Found(pid);
+                let alive = if main { world.main } else { world.script };
                 require(I::only_the_living_are_signalled, alive, told)?;
                 world.killed |= signal == Signal::KILL;
                 world.stopped = (world.stopped || signal == Signal::STOP) && signal != Signal::CONT;
@@ -298,7 +299,10 @@ impl Node {
             let failed = (new.phase, new.reason) == (Phase::Failed, Reason::Permanent);
             require(I::permanent_failure_stays, failed, told)?;
         }
-        let asked = matches!(event, Event::Start | Event::Once | Event::Restart | Event::Stop | Event::Halt);
+        let asked = matches!(
+            event,
+            Event::Start | Event::Once | Event::Restart | Event::Stop | Event::Halt | Event::Found(_)
+        );
         let left = old.phase == Phase::Failed && new.phase != Phase::Failed;
         require(I::permanent_failure_stays, asked || !left, told)
     }

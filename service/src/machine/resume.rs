@@ -1,8 +1,10 @@
 //! What the supervisor after another has to know of a machine, and to set right in it.
 
-use super::phase::Phase;
-use super::{Machine, Reason};
+use super::phase::{Phase, StopStep};
+use super::{Actions, Machine, Reason};
+use crate::exit::Pid;
 use crate::status::Want;
+use crate::tick::Tick;
 
 /// The version of what [`Machine::save`] writes: a program that has another cannot go on with it.
 pub const STATE_VERSION: &str = super::save::VERSION;
@@ -24,6 +26,27 @@ impl Machine {
             | Phase::Stopping { .. }
             | Phase::Finishing { .. }
             | Phase::Undoing { .. } => {}
+        }
+    }
+
+    /// A start that was not told of is a start: it is counted, and so will its end be. If it is not wanted any
+    /// more, that end is brought about.
+    pub(super) fn found(&mut self, now: Tick, pid: Pid, actions: &mut Actions) {
+        match self.phase {
+            Phase::Down | Phase::Waiting { .. } | Phase::Done | Phase::Failed => {}
+            Phase::Spawning
+            | Phase::Running { .. }
+            | Phase::Stopping { .. }
+            | Phase::Finishing { .. }
+            | Phase::Undoing { .. } => return,
+        }
+        self.phase = Phase::Spawning;
+        self.spawned(now, pid);
+        if self.exiting {
+            self.want = Want::Down;
+        }
+        if self.want == Want::Down {
+            self.begin_stop(now, pid, StopStep::Stop, actions);
         }
     }
 }

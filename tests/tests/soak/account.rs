@@ -12,12 +12,8 @@ fn counts(machine: &Machine, name: &str) -> Vec<u64> {
     chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect()
 }
 
-/// As many runs of a service may be missing from its count.
-const UNCOUNTED_MAX: u64 = 2;
-
 /// The suite must have counted as many runs as there were; of those that were ended in their first moments the
-/// service itself may have counted none. One that began and ended while its supervisor was being killed, and was
-/// to be stopped before the next one looked, is not counted by it: a fault that is known, and rare.
+/// service itself may have counted none.
 #[track_caller]
 pub(crate) fn check_runs(chaos: &Chaos) {
     let mut wrong = Vec::new();
@@ -25,7 +21,7 @@ pub(crate) fn check_runs(chaos: &Chaos) {
         let own = u64::try_from(counts(&chaos.machine, &spec.name).len()).unwrap();
         let restarts = u64::from(chaos.machine.status(&spec.name).restarts);
         let ended = chaos.ended.get(&spec.name).copied().unwrap_or(0);
-        if restarts + 1 + UNCOUNTED_MAX < own || restarts + 1 > own + ended {
+        if restarts + 1 < own || restarts + 1 > own + ended {
             let evidence = chaos.evidence(&spec.name);
             wrong.push(format!("{}: {restarts} restarts, {own} runs, {ended} ended\n{evidence}", spec.name));
         }
