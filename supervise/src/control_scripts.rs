@@ -12,12 +12,26 @@ use std::time::Duration;
 /// How long a script may take; then the signal is sent.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many signals may wait for a script that runs. Those beyond are sent at once.
+const WAITING_MAX: usize = 8;
+
+/// What a signal is sent to, and which of its processes.
+type Sent = (Pid, Signal, Scope);
+
+/// The scripts, and the signals that wait for them.
+#[derive(Debug, Default)]
+pub(crate) struct Controls {
+    running: Option<Control>,
+    /// Signals that were asked for while a script ran, each with its own scripts: one comes after the other.
+    waiting: Vec<(Sent, Vec<String>)>,
+}
+
 /// A script that runs, and what waits for its end.
 #[derive(Debug)]
-pub(crate) struct Control {
+struct Control {
     script: Pid,
     deadline: Tick,
-    signal: (Pid, Signal, Scope),
+    signal: Sent,
     /// What is run after it, last first.
     rest: Vec<String>,
     /// Whether the signal is to be sent is decided: what the second one ends with means nothing.
@@ -36,17 +50,40 @@ impl Supervisor {
             self.end_control();
             return false;
         }
-        if self.control.is_some() {
+        let letters = self.letters(signal, stopping && self.machine.want() == Want::Down);
+        if letters.is_empty() {
             return false;
         }
-        let mut rest = self.letters(signal, stopping && self.machine.want() == Want::Down);
-        rest.reverse();
+        if self.controls.running.is_none() {
+            return self.begin_scripts((pid, signal, scope), letters);
+        }
+        let taken = self.controls.waiting.len() < WAITING_MAX;
+        if taken {
+            self.controls.waiting.push(((pid, signal, scope), letters));
+        }
+        taken
+    }
+
+    /// False if none of them can be run, and the signal is still to be sent.
+    fn begin_scripts(&mut self, (pid, signal, scope): Sent, mut letters: Vec<String>) -> bool {
+        letters.reverse();
         // Of those for a stop, `d` does not take the place of the signal: it comes after it.
-        let decided = rest.last().is_some_and(|letter| letter == "d");
+        let decided = letters.last().is_some_and(|letter| letter == "d");
         if decided {
             self.send(pid, signal, scope);
         }
-        self.next_script((pid, signal, scope), rest, decided)
+        self.next_script((pid, signal, scope), letters, decided)
+    }
+
+    /// Goes on with what was asked for meanwhile.
+    fn next_signal(&mut self) {
+        while self.controls.running.is_none() && !self.controls.waiting.is_empty() {
+            let (sent, letters) = self.controls.waiting.remove(0);
+            let (pid, signal, scope) = sent;
+            if self.machine.pid() == Some(pid) && !self.begin_scripts(sent, letters) {
+                self.send(pid, signal, scope);
+            }
+        }
     }
 
     /// The scripts for a signal, in their order: for one that stops it, to stay down, there are two.
@@ -73,7 +110,7 @@ impl Supervisor {
         letters.into_iter().map(str::to_owned).collect()
     }
 
-    fn next_script(&mut self, signal: (Pid, Signal, Scope), mut rest: Vec<String>, decided: bool) -> bool {
+    fn next_script(&mut self, signal: Sent, mut rest: Vec<String>, decided: bool) -> bool {
         while let Some(letter) = rest.pop() {
             let mut definition = self.definition.clone();
             definition.working_directory.clone_from(&self.definition.directory);
@@ -87,7 +124,8 @@ impl Supervisor {
             match launch::start(&definition, &command, &surroundings) {
                 Ok(child) => {
                     let deadline = sys::clock::now().after(TIMEOUT);
-                    self.control = Some(Control { script: child.pid, deadline, signal, rest, decided });
+                    self.controls.running =
+                        Some(Control { script: child.pid, deadline, signal, rest, decided });
                     return true;
                 }
                 Err(problem) => self.say(&format!("warning: control script: {problem} (going on without)")),
@@ -98,30 +136,33 @@ impl Supervisor {
 
     /// Whether the process that has ended was a script; then what it was run for goes on.
     pub(crate) fn control_ended(&mut self, pid: Pid, status: WaitStatus) -> bool {
-        let Some(control) = self.control.take_if(|control| control.script == pid) else { return false };
+        let running = self.controls.running.take_if(|control| control.script == pid);
+        let Some(control) = running else { return false };
         let (main, signal, scope) = control.signal;
         if !control.decided && !status.success() && self.machine.pid() == Some(main) {
             self.send(main, signal, scope);
         }
         self.next_script(control.signal, control.rest, true);
+        self.next_signal();
         true
     }
 
     pub(crate) fn control_deadline(&self) -> Option<Tick> {
-        self.control.as_ref().map(|control| control.deadline)
+        self.controls.running.as_ref().map(|control| control.deadline)
     }
 
     /// Kills a script that takes too long: its end is that of one that failed.
     pub(crate) fn hurry_control(&mut self, now: Tick) {
-        if let Some(control) = self.control.as_mut().filter(|control| control.deadline <= now) {
+        if let Some(control) = self.controls.running.as_mut().filter(|control| control.deadline <= now) {
             control.deadline = now.after(TIMEOUT);
             let _ = sys::process::signal_group(control.script, Signal::KILL);
         }
     }
 
-    /// What it would have decided is decided.
+    /// What they would have decided is decided.
     fn end_control(&mut self) {
-        if let Some(control) = self.control.take() {
+        self.controls.waiting.clear();
+        if let Some(control) = self.controls.running.take() {
             let _ = sys::process::signal_group(control.script, Signal::KILL);
         }
     }

@@ -3,7 +3,7 @@
 use crate::adopt::{Adopted, Leftovers};
 use crate::arguments::Options;
 use crate::cgroup::Group;
-use crate::control_scripts::Control;
+use crate::control_scripts::Controls;
 use crate::inherit::Inherited;
 use crate::launch;
 use crate::notify::Notify;
@@ -56,7 +56,7 @@ pub(crate) struct Supervisor {
     pub(crate) notification: Option<OwnedFd>,
     pub(crate) tasks: Tasks,
     pub(crate) notify: Option<Notify>,
-    pub(crate) control: Option<Control>,
+    pub(crate) controls: Controls,
     pub(crate) group: Option<Group>,
     pub(crate) adopted: Option<Adopted>,
     pub(crate) leftovers: Leftovers,
@@ -145,7 +145,7 @@ impl Supervisor {
             notification: None,
             tasks: Tasks::default(),
             notify: None,
-            control: None,
+            controls: Controls::default(),
             group: None,
             adopted: None,
             leftovers: Leftovers::default(),

@@ -107,3 +107,23 @@ fn a_control_program_that_hangs_does_not_keep_a_service_from_being_stopped() {
     service.tell("exit");
     assert!(service.ended().success());
 }
+
+#[test]
+fn a_signal_that_comes_while_a_control_program_runs_waits_for_a_program_of_its_own() {
+    let held = "echo h >> @T/trace; while [ -e @T/hold ]; do sleep 0.01; done";
+    let service = traps()
+        .file("hold", "")
+        .executable("control/h", held)
+        .executable("control/2", "echo 2 >> @T/trace")
+        .executable("control/t", "echo t >> @T/trace; exit 1")
+        .start();
+    service.up();
+    service.wait_for_trace(1);
+    service.tell("kill HUP");
+    assert_eq!(service.wait_for_trace(2)[1], "h");
+    service.tell("kill USR2");
+    service.tell("stop");
+    std::fs::remove_file(service.fixture.path("hold")).unwrap();
+    service.until(State::Down);
+    assert_eq!(service.fixture.trace(), ["up", "h", "2", "t", "TERM"]);
+}
