@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub use compare::Whose;
-pub use directory::{Directory, POLITE, STAYS, STUBBORN, directory};
+pub use directory::{Directory, POLITE, STAYS, STUBBORN, directory, ends};
 pub use matrix::{Cell, DOWN, PAUSED, Situation, UP, held};
 pub use ours::Ours;
 pub use player::Player;
@@ -40,6 +40,8 @@ pub struct View {
     pub ready: bool,
     /// It was stopped in its tracks.
     pub paused: bool,
+    /// Nothing of it runs: neither `run` nor `finish`.
+    pub over: bool,
 }
 
 /// What can be asked of every one of the three.
@@ -57,6 +59,10 @@ pub enum Ask {
     Pause,
     /// `s6-svc -c`, `sv cont`
     Continue,
+    /// Our `reload`. To theirs it is HUP; `s6-svc -l` is since 2.15.
+    Reload,
+    /// `s6-svc -x`. runsv has one that stops the service too.
+    Exit,
     /// A signal to the main process.
     Send(Signal),
 }
@@ -73,7 +79,13 @@ pub trait Side {
     fn view(&self) -> Option<View>;
     /// The supervisor itself.
     fn supervisor(&self) -> Pid;
-    /// Has it stop the service and exit, and waits for that.
+    /// What is said of a directory of which nothing is started; none of one that is taken as it is.
+    fn refusal(&self) -> Option<String>;
+    /// The directory has been changed: has the service started from it as it is now.
+    fn start_changed(&mut self);
+    /// Whether the supervisor has ended.
+    fn ended(&mut self) -> bool;
+    /// Has it stop the service and exit, and waits for that; or finds that it has.
     fn exit(&mut self);
 }
 
@@ -103,6 +115,14 @@ pub fn theirs(name: &str) -> Command {
     command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     command.stdin(Stdio::null());
     command
+}
+
+/// The same, as words for a shell script.
+#[must_use]
+pub fn words(name: &str) -> String {
+    let command = theirs(name);
+    let all = std::iter::once(command.get_program()).chain(command.get_args());
+    all.map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs one of their commands to its end; what it says goes to the fixture's log.

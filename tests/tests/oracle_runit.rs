@@ -5,7 +5,7 @@
 
 use tests::oracle::runit::{different, directory, same};
 use tests::oracle::{
-    Ask, Cell, DOWN, Directory, PAUSED, POLITE, Player, Runit, STUBBORN, Situation, UP, Whose, held,
+    Ask, Cell, DOWN, Directory, PAUSED, POLITE, Player, Runit, STUBBORN, Situation, UP, Whose, ends, held,
 };
 use tests::{Signal, process};
 
@@ -35,14 +35,25 @@ fn run_leads_a_session() {
 #[test]
 fn run_is_restarted_whatever_its_status() {
     for end in ["exit 0", "exit 3", "kill -KILL $$"] {
-        same(&directory(&format!("note run\n[ -e @T/enough ] && exec sleep 1000\n{end}")), |player| {
+        same(&directory(&ends(2, end)), |player| {
             player.see("run");
             player.see("run");
-            player.write("enough", "");
             player.see("run");
             player.until_up();
         });
     }
+}
+
+#[test]
+fn what_is_the_users_own_is_left_alone() {
+    let run = "note $(cat conf env/Y data/x .meta/installed)\nexec sleep 1000";
+    let files = directory(run).file("conf", "0\n").file("env/Y", "2\n").file("data/x", "3\n");
+    same(&files.file(".meta/installed", "4\n").file("log/log/run", "no logger\n"), |player| {
+        player.see("0 2 3 4");
+        for (file, text) in [("conf", "0\n"), ("data/x", "3\n"), (".meta/installed", "4\n")] {
+            assert_eq!(player.fixture().read(&format!("services/a/{file}")), text);
+        }
+    });
 }
 
 #[test]
@@ -66,9 +77,8 @@ fn finish_gets_the_exit_code_and_the_low_byte_of_the_status() {
         ("kill -KILL $$", "2 -1 9"),
         ("kill -TERM $$", "2 -1 15"),
     ] {
-        let run = format!("note run\n[ -e @T/enough ] && exec sleep 1000\n{end}");
-        let finish = "touch @T/enough\nnote finish $# $1 $2";
-        same(&directory(&run).script("finish", finish), |player| {
+        let finish = "note finish $# $1 $2";
+        same(&directory(&ends(1, end)).script("finish", finish), |player| {
             player.see("run");
             player.see(&format!("finish {arguments}"));
             player.see("run");
@@ -79,9 +89,8 @@ fn finish_gets_the_exit_code_and_the_low_byte_of_the_status() {
 #[test]
 fn the_end_of_finish_does_not_matter() {
     for end in ["exit 0", "exit 125", "kill -KILL $$"] {
-        let run = "note run\n[ -e @T/enough ] && exec sleep 1000\nexit 1";
-        let finish = format!("note finish\ntouch @T/enough\n{end}");
-        same(&directory(run).script("finish", &finish), |player| {
+        let finish = format!("note finish\n{end}");
+        same(&directory(&ends(1, "exit 1")).script("finish", &finish), |player| {
             player.see("run");
             player.see("finish");
             player.see("run");
@@ -158,6 +167,28 @@ fn down_asks_control_t_and_control_d() {
         for _ in 0..3 {
             player.see_next();
         }
+        player.until_down();
+    });
+}
+
+#[test]
+fn what_is_asked_for_while_a_control_script_runs_waits_for_its_own() {
+    let run = "trap 'note term; exit 0' TERM\ntrap 'note hup' HUP\nnote run\nwhile :; do sleep 0.01; done";
+    let files = directory(run)
+        .script("control/h", "note control h\nwhile [ -e @T/hold ]; do sleep 0.01; done\nexit 0")
+        .script("control/1", "note control 1\nexit 0")
+        .script("control/t", "note control t\nexit 1");
+    same(&files, |player| {
+        player.see("run");
+        player.write("hold", "");
+        player.ask(Ask::Send(Signal::HUP));
+        player.see("control h");
+        player.ask(Ask::Send(Signal::USR1));
+        player.ask(Ask::Down);
+        std::fs::remove_file(player.fixture().path("hold")).unwrap();
+        player.see("control 1");
+        player.see("control t");
+        player.see("term");
         player.until_down();
     });
 }

@@ -21,7 +21,7 @@ fn both(
         let fixture = directory.fixture();
         let mut side: Box<dyn Side> = match (ours, whose) {
             (true, _) => Box::new(Ours::new(fixture)),
-            (false, Whose::S6) => Box::new(S6::new(fixture)),
+            (false, Whose::S6) => Box::new(S6::new(fixture, directory.is_logger())),
             (false, Whose::Runit) => Box::new(Runit::new(fixture)),
         };
         side.start();

@@ -18,6 +18,11 @@ impl Ours {
         Ours { supervised: None, fixture: Some(fixture) }
     }
 
+    /// Whether the compiler has made a definition of it.
+    fn is_defined(fixture: &Fixture) -> bool {
+        fixture.path(&format!("run/service/{}/definition", fixture.current())).exists()
+    }
+
     fn supervised(&self) -> &Supervised {
         self.supervised.as_ref().unwrap()
     }
@@ -25,15 +30,17 @@ impl Ours {
 
 impl Side for Ours {
     fn fixture(&self) -> &Fixture {
-        &self.supervised().fixture
+        // It has none as long as there is nothing to supervise.
+        self.fixture.as_ref().unwrap_or_else(|| &self.supervised().fixture)
     }
 
     fn start(&mut self) {
         // Whether it is started with its supervisor: init goes by the plan, where `down` is `autostart false`.
         let arguments = |fixture: &Fixture| -> &[&str] {
-            if fixture.path("services/a/down").exists() { &[] } else { &["--up"] }
+            let directory = if fixture.current() == "a" { "services/a" } else { "services/a/log" };
+            if fixture.path(directory).join("down").exists() { &[] } else { &["--up"] }
         };
-        if let Some(fixture) = self.fixture.take() {
+        if let Some(fixture) = self.fixture.take_if(|fixture| Ours::is_defined(fixture)) {
             let arguments = arguments(&fixture);
             self.supervised = Some(Supervised::start_compiled(fixture, arguments));
         } else if let Some(supervised) = &mut self.supervised {
@@ -42,7 +49,9 @@ impl Side for Ours {
             supervised.start_again(arguments);
         }
         // It listens before it says anything.
-        let _ = self.supervised().observe();
+        if let Some(supervised) = &self.supervised {
+            let _ = supervised.observe();
+        }
     }
 
     fn ask(&self, ask: Ask) {
@@ -53,18 +62,23 @@ impl Side for Ours {
             Ask::Restart => "restart".to_owned(),
             Ask::Pause => "pause".to_owned(),
             Ask::Continue => "continue".to_owned(),
+            Ask::Reload => "reload".to_owned(),
+            Ask::Exit => "exit".to_owned(),
             Ask::Send(signal) => format!("kill {signal}"),
         };
         let answer = self.supervised().ask(&command);
-        // To signal what does not run is an error here, and nothing at all there.
-        assert!(answer == "ok" || answer.starts_with("error not "), "{command}: {answer}");
+        // To signal what does not run, or to pause what stops, is an error here, and nothing at all there.
+        let not_now = answer.starts_with("error not ") || answer == "error stopping";
+        assert!(answer == "ok" || not_now, "{command}: {answer}");
     }
 
     fn view(&self) -> Option<View> {
-        let status = self.supervised().try_status()?;
+        let status = self.supervised.as_ref()?.try_status()?;
         let up = matches!(status.state, State::Starting | State::Up | State::Stopping);
+        let over = matches!(status.state, State::Down | State::Backoff | State::Failed | State::Done);
         Some(View {
             up,
+            over,
             // Given up is given up, whatever was wanted.
             wanted: status.want != Want::Down && !matches!(status.state, State::Failed | State::Done),
             ready: up && status.ready_since.is_some(),
@@ -76,10 +90,26 @@ impl Side for Ours {
         self.supervised().supervisor()
     }
 
+    fn refusal(&self) -> Option<String> {
+        self.fixture.as_ref().map(|fixture| fixture.read("compiler"))
+    }
+
+    fn start_changed(&mut self) {
+        self.fixture().compile();
+        self.start();
+    }
+
+    fn ended(&mut self) -> bool {
+        self.supervised.as_mut().is_none_or(|supervised| supervised.try_ended().is_some())
+    }
+
     fn exit(&mut self) {
-        self.supervised().tell("stop");
-        self.supervised().tell("exit");
+        if self.ended() {
+            return;
+        }
         if let Some(supervised) = &mut self.supervised {
+            // In one: it may be exiting already, and gone after the first.
+            supervised.connect().send("stop\nexit\n");
             supervised.ended();
         }
     }

@@ -3,7 +3,7 @@
 use super::{Ask, Side, View};
 use crate::fixture::Fixture;
 use crate::process;
-use crate::wait::eventually_some;
+use crate::wait::{eventually, eventually_some};
 use service::{Pid, Signal};
 
 /// One side, and what has been seen there.
@@ -63,10 +63,37 @@ impl<'a> Player<'a> {
         self.until("up", |view| view.up);
     }
 
-    /// Waits until it is said to be down, and to stay so.
+    /// Waits until it is said to be down, and to stay so, and `finish` has ended: what is asked for while that runs is
+    /// another matter.
     #[track_caller]
     pub fn until_down(&mut self) {
-        self.until("down", |view| !view.up && !view.wanted);
+        self.until("down", |view| view.over && !view.wanted);
+    }
+
+    /// Waits until nothing is started, and it is said why: ours has no definition then, theirs tries again some time.
+    #[track_caller]
+    pub fn until_refused(&mut self, ours: &str, theirs: &str) {
+        let text = if self.ours { ours } else { theirs };
+        eventually(&format!("{} says {text:?}, and starts nothing", self.who()), || {
+            self.side.refusal().is_some_and(|refusal| refusal.contains(text))
+        });
+    }
+
+    /// Has the service started from the directory as it is now.
+    pub fn start_changed(&mut self) {
+        self.side.start_changed();
+    }
+
+    /// Waits for the supervisor's end.
+    #[track_caller]
+    pub fn until_gone(&mut self) {
+        let what = format!("{}: the supervisor ends", self.who());
+        eventually(&what, || self.side.ended());
+    }
+
+    /// Whether the supervisor has ended.
+    pub fn is_gone(&mut self) -> bool {
+        self.side.ended()
     }
 
     /// Puts something on record that has to be the same on both sides.

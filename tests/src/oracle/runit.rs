@@ -92,6 +92,8 @@ impl Side for Runit {
             Ask::Restart => self.control("tcu"),
             Ask::Pause => self.control("p"),
             Ask::Continue => self.control("c"),
+            Ask::Reload => self.control("h"),
+            Ask::Exit => self.control("x"),
             Ask::Send(signal) => self.control(match signal {
                 Signal::TERM => "t",
                 Signal::HUP => "h",
@@ -108,16 +110,32 @@ impl Side for Runit {
         // `run`, `run, paused`, `run, want down`, `down, want up`, `finish` … (runsv(8), STATUS)
         let text = self.fixture.read("services/a/supervise/stat");
         let text = text.strip_suffix('\n')?;
-        let up = text.starts_with("run");
-        let wanted = (up && !text.contains("want down")) || text.contains("want up");
-        Some(View { up, wanted, ready: up, paused: text.contains("paused") })
+        let (up, over) = (text.starts_with("run"), text.starts_with("down"));
+        let wanted = if over { text.contains("want up") } else { !text.contains("want down") };
+        Some(View { up, wanted, ready: up, paused: text.contains("paused"), over })
     }
 
     fn supervisor(&self) -> Pid {
         Pid::new(self.child.as_ref().unwrap().id().cast_signed()).unwrap()
     }
 
+    fn refusal(&self) -> Option<String> {
+        let tried = self.view().is_some_and(|view| !view.up);
+        tried.then(|| self.fixture.read("log"))
+    }
+
+    fn start_changed(&mut self) {
+        self.ask(Ask::Up);
+    }
+
+    fn ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
     fn exit(&mut self) {
+        if self.ended() {
+            return;
+        }
         self.control("x");
         let child = self.child.as_mut().unwrap();
         eventually_some("runsv ends", || child.try_wait().unwrap());

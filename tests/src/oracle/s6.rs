@@ -30,16 +30,18 @@ pub fn different(why: &str, directory: &Directory, play: impl Fn(&mut Player<'_>
 pub struct S6 {
     child: Option<Child>,
     fixture: Fixture,
+    /// Below `services`: `a`, or `a/log`.
+    directory: &'static str,
 }
 
 impl S6 {
-    pub(super) fn new(fixture: Fixture) -> S6 {
-        S6 { child: None, fixture }
+    pub(super) fn new(fixture: Fixture, logger: bool) -> S6 {
+        S6 { child: None, fixture, directory: if logger { "a/log" } else { "a" } }
     }
 
     fn svc(&self, options: &[&str]) {
         let mut command = theirs("s6-svc");
-        command.args(options).arg("a");
+        command.args(options).arg(self.directory);
         let output = run(command, &self.fixture.path("services"));
         assert!(output.status.success(), "s6-svc {options:?}");
     }
@@ -56,12 +58,12 @@ impl Side for S6 {
         }
         let log = File::options().create(true).append(true).open(self.fixture.path("log")).unwrap();
         let mut command = theirs("s6-supervise");
-        command.arg("a").current_dir(self.fixture.path("services"));
+        command.arg(self.directory).current_dir(self.fixture.path("services"));
         command.env("FOREIGN", "of the machine").stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(sys::child::die_with_parent(&mut command).spawn().unwrap());
         eventually("s6-supervise listens", || {
             let mut command = theirs("s6-svok");
-            command.arg("a").current_dir(self.fixture.path("services")).status().unwrap().success()
+            command.arg(self.directory).current_dir(self.fixture.path("services")).status().unwrap().success()
         });
     }
 
@@ -73,25 +75,47 @@ impl Side for S6 {
             Ask::Restart => self.svc(&["-r"]),
             Ask::Pause => self.svc(&["-p"]),
             Ask::Continue => self.svc(&["-c"]),
+            Ask::Reload => self.svc(&["-h"]),
+            Ask::Exit => self.svc(&["-x"]),
             Ask::Send(signal) => self.svc(&[letter(signal)]),
         }
     }
 
     fn view(&self) -> Option<View> {
         let mut command = theirs("s6-svstat");
-        command.args(["-o", "up,wantedup,ready,paused", "a"]).current_dir(self.fixture.path("services"));
+        command.args(["-o", "up,wantedup,ready,paused,pid", self.directory]);
+        command.current_dir(self.fixture.path("services"));
         let output = command.output().unwrap();
         let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
-        let mut words = text.split_whitespace().map(|word| word == "true");
-        let mut next = || words.next();
-        Some(View { up: next()?, wanted: next()?, ready: next()?, paused: next()? })
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [up, wanted, ready, paused, pid] = words[..] else { return None };
+        let is = |word: &str| word == "true";
+        // The process is that of `run` or of `finish`; -1 is none.
+        let over = pid == "-1";
+        Some(View { up: is(up), wanted: is(wanted), ready: is(ready), paused: is(paused), over })
     }
 
     fn supervisor(&self) -> Pid {
         Pid::new(self.child.as_ref().unwrap().id().cast_signed()).unwrap()
     }
 
+    fn refusal(&self) -> Option<String> {
+        let tried = self.view().is_some_and(|view| view.wanted && !view.up);
+        tried.then(|| self.fixture.read("log"))
+    }
+
+    fn start_changed(&mut self) {
+        self.ask(Ask::Up);
+    }
+
+    fn ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
     fn exit(&mut self) {
+        if self.ended() {
+            return;
+        }
         self.svc(&["-xd"]);
         let child = self.child.as_mut().unwrap();
         eventually_some("s6-supervise ends", || child.try_wait().unwrap());

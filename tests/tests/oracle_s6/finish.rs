@@ -1,7 +1,7 @@
 //! `finish`: what it is given, and what its end means.
 
 use tests::oracle::s6::{different, same};
-use tests::oracle::{Ask, directory};
+use tests::oracle::{Ask, directory, ends};
 
 #[test]
 fn finish_gets_the_exit_code_and_the_name() {
@@ -50,37 +50,48 @@ fn finish_125_is_the_end_until_somebody_asks_again() {
 #[test]
 fn any_other_end_of_finish_restarts() {
     for end in ["exit 0", "exit 1", "exit 126", "kill -KILL $$"] {
-        let finish = format!("note finish\n[ -e @T/enough ] && exit 125\n{end}");
-        same(&directory("note run\nexit 1").script("finish", &finish), |player| {
+        same(&directory(&ends(2, "exit 1")).script("finish", &format!("note finish\n{end}")), |player| {
             player.see("run");
             player.see("finish");
             player.see("run");
-            player.write("enough", "");
             player.see("finish");
+            player.see("run");
+            player.until_up();
         });
     }
 }
 
 #[test]
 fn a_finish_that_cannot_be_executed_is_passed_over() {
-    same(&directory("note run\nexit 1").file("finish", "#!/bin/sh\n"), |player| {
-        player.see("run");
-        player.see("run");
-    });
-    same(&directory("note run\nexit 1").script("finish", "").file("finish", "no script"), |player| {
-        player.see("run");
-        player.see("run");
-    });
+    let files = directory(&ends(2, "exit 1"));
+    for files in [
+        files.clone().file("finish", "#!/bin/sh\n"),
+        files.clone().script("finish", "").file("finish", "no script"),
+        files.file("finish/in", ""),
+    ] {
+        same(&files, |player| {
+            for _ in 0..3 {
+                player.see("run");
+            }
+            player.until_up();
+        });
+    }
 }
 
 #[test]
 fn a_finish_that_takes_too_long_is_killed() {
-    let files = directory("note run\nexit 1").script("finish", "note finish\nexec sleep 1000");
-    same(&files.file("timeout-finish", "100\n"), |player| {
+    // Long enough for it to have said so.
+    let files = directory(&ends(2, "exit 1")).script("finish", "note finish\nexec sleep 1000");
+    same(&files.file("timeout-finish", "1500\n"), |player| {
         player.see("run");
         player.see("finish");
         player.see("run");
         player.see("finish");
+        player.see("run");
+        player.until_up();
+        player.ask(Ask::Down);
+        player.see("finish");
+        player.until_down();
     });
 }
 

@@ -71,3 +71,29 @@ fn readiness_of_a_service_without_a_notification_descriptor() {
         player.note(if ours { "ready" } else { "not ready" });
     });
 }
+
+#[test]
+fn a_notification_descriptor_0() {
+    let why = "there it takes the place of standard input; here standard input stays what it is, and that it is no \
+               readiness is said";
+    let run = "note $(readlink /proc/$$/fd/0 | sed 's/:.*//')\necho >&0\nexec sleep 1000";
+    different(why, &directory(run).file("notification-fd", "0\n"), |player| {
+        player.see(if player.ours { "/dev/null" } else { "pipe" });
+        player.until("ready", |view| view.up && view.ready);
+        if player.ours {
+            assert!(player.fixture().read("compiler").contains("0 is not the number of such a descriptor"));
+        }
+    });
+}
+
+#[test]
+fn a_notification_descriptor_1_takes_the_place_of_standard_output() {
+    let run = "note $(readlink /proc/$$/fd/1 | sed 's/:.*//')\n\
+               while [ ! -e @T/go ]; do sleep 0.01; done\necho\nexec sleep 1000";
+    same(&directory(run).file("notification-fd", "1\n"), |player| {
+        player.see("pipe");
+        player.until("up and not ready", |view| view.up && !view.ready);
+        player.write("go", "");
+        player.until("ready", |view| view.up && view.ready);
+    });
+}

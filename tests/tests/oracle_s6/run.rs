@@ -2,7 +2,7 @@
 
 use tests::Signal;
 use tests::oracle::s6::{different, same};
-use tests::oracle::{Ask, STAYS, directory};
+use tests::oracle::{Ask, STAYS, directory, ends};
 
 #[test]
 fn run_gets_the_name_the_directory_a_session_and_clean_signals() {
@@ -21,10 +21,9 @@ fn run_gets_the_name_the_directory_a_session_and_clean_signals() {
 #[test]
 fn run_is_restarted_whatever_its_status() {
     for end in ["exit 0", "exit 3", "kill -KILL $$"] {
-        same(&directory(&format!("note run\n[ -e @T/enough ] && exec sleep 1000\n{end}")), |player| {
+        same(&directory(&ends(2, end)), |player| {
             player.see("run");
             player.see("run");
-            player.write("enough", "");
             player.see("run");
             player.until_up();
         });
@@ -42,29 +41,6 @@ fn a_down_file_keeps_it_down_until_it_is_asked_for() {
 }
 
 #[test]
-fn a_run_that_cannot_be_executed_is_tried_again() {
-    let why = "there it is tried again after a minute, or when somebody asks; here with the wait of any other death, \
-               and it comes up by itself once it is mended";
-    for broken in ["#!/nonexistent/interpreter\n", "no script at all\n"] {
-        different(why, &directory("").file("run", broken), |player| {
-            player.until("wanted", |view| view.wanted && !view.up);
-            let mended = "services/a/new";
-            player.write(mended, "#!/bin/sh\necho mended >> @T/trace\nexec sleep 1000\n");
-            let (from, to) = (player.fixture().path(mended), player.fixture().path("services/a/run"));
-            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            std::fs::set_permissions(&from, executable).unwrap();
-            std::fs::rename(from, to).unwrap();
-            if player.ours {
-                player.note("by itself");
-            } else {
-                player.ask(Ask::Up);
-            }
-            player.see("mended");
-        });
-    }
-}
-
-#[test]
 fn what_is_the_users_own_is_left_alone() {
     let files =
         directory(&format!("note $(cat data/x env/Y instance/z/run instances/u template/t)\n{STAYS}"))
@@ -73,12 +49,16 @@ fn what_is_the_users_own_is_left_alone() {
             .file("instance/z/run", "3\n")
             .file("instances/u", "4\n")
             .file("template/t", "5\n")
+            .file("event/of-mine", "7\n")
+            .file("log/log/run", "no logger\n")
             .file("max-death-tally", "2\n")
             .file("nothing-of-ours", "6\n");
     same(&files, |player| {
         player.see("1 2 3 4 5");
         player.see("run");
-        for (file, text) in [("data/x", "1\n"), ("env/Y", "2\n"), ("max-death-tally", "2\n")] {
+        for (file, text) in
+            [("data/x", "1\n"), ("env/Y", "2\n"), ("max-death-tally", "2\n"), ("event/of-mine", "7\n")]
+        {
             assert_eq!(player.fixture().read(&format!("services/a/{file}")), text);
         }
         for _ in 0..3 {

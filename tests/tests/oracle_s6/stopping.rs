@@ -114,3 +114,21 @@ fn a_restart_of_what_is_paused() {
         }
     });
 }
+
+#[test]
+fn a_reload_is_hup_or_what_the_file_says() {
+    let why = "reload-signal is since s6 2.15, and -l with it";
+    let run = "trap 'note hup' HUP\ntrap 'note usr1' USR1\nnote run\nwhile :; do sleep 0.01; done";
+    for text in ["NONSENSE\n", "\n"] {
+        same(&directory(run).file("reload-signal", text), |player| {
+            player.see("run");
+            player.ask(Ask::Reload);
+            player.see("hup");
+        });
+    }
+    different(why, &directory(run).file("reload-signal", "USR1\n"), |player| {
+        player.see("run");
+        player.ask(Ask::Reload);
+        player.see(if player.ours { "usr1" } else { "hup" });
+    });
+}
