@@ -66,7 +66,8 @@ impl Init {
         let index = command.name().and_then(|name| self.graph.find(name));
         let taken = self.obey(token, command, index, by);
         if answered {
-            let answer = taken.as_ref().map_or_else(|why| format!("error {why}\n"), |_| "ok\n".to_owned());
+            let answer =
+                taken.as_ref().map_or_else(|why| format!("error {why}\n"), |text| format!("{text}ok\n"));
             self.clients.answer(token, &answer);
         }
         if taken.is_ok() {

@@ -5,16 +5,24 @@
 use crate::message::reason;
 use crate::runtime::Init;
 use service::definition::valid_name;
+use service::graph::PlannedStep;
 use service::plan::{self, Entry};
-use service::wire::InitCommand;
+use service::wire::{InitCommand, Planned};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// More names than this are a mistake in somebody's script; the compiler makes no more either.
 const NAMES_MAX: usize = 1000;
 
-/// The instance that a command asks for, if its name is that of one.
+/// The instance that a command would start, if its name is that of one.
 pub(crate) fn asked_for<'a>(command: &InitCommand<'a>) -> Option<&'a str> {
-    let (InitCommand::Start(name) | InitCommand::Once(name)) = command else { return None };
+    let (InitCommand::Start(name)
+    | InitCommand::Once(name)
+    | InitCommand::Restart(name)
+    | InitCommand::Switch(name)
+    | InitCommand::Plan(Planned::Start(name) | Planned::Restart(name) | Planned::Switch(name))) = command
+    else {
+        return None;
+    };
     let (template, instance) = name.split_once('@')?;
     (!template.is_empty() && !instance.is_empty() && valid_name(name)).then_some(name)
 }
@@ -52,33 +60,14 @@ impl Init {
 
     /// Adds the services called `names` from a plan that was compiled just now, and what they refer to.
     pub(crate) fn take_instances(&mut self, entries: Vec<Entry>, names: &[String]) {
-        let found: BTreeMap<String, Entry> =
-            entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
-        let mut added: BTreeMap<String, Entry> = BTreeMap::new();
-        let mut rest: Vec<String> = names.to_vec();
-        while let Some(name) = rest.pop() {
-            let Some(entry) = found.get(&name) else { continue };
-            if self.graph.find(&name).is_some() || added.contains_key(&name) {
-                continue;
-            }
-            let lists = [&entry.requires, &entry.wants, &entry.after, &entry.contents];
-            rest.extend(lists.into_iter().flatten().chain(&entry.output_to).cloned());
-            added.insert(name, entry.clone());
-        }
+        let added = self.missing(entries, names);
         if added.is_empty() {
             return;
         }
-        for name in added.keys() {
-            self.unstage_definition(name);
+        for entry in &added {
+            self.unstage_definition(&entry.name);
         }
-        let listed = |index: &usize| !self.graph.gone(*index) && !self.graph.leaving(*index);
-        let known = (0..self.graph.nodes().len()).filter(listed);
-        let mut all: Vec<Entry> = known
-            .filter_map(|index| self.graph.nodes().get(index))
-            .map(|node| Entry::clone(&node.entry))
-            .collect();
-        all.extend(added.into_values());
-        all.sort_by(|one, other| one.name.cmp(&other.name));
+        let all = self.and_known(added);
         let file = self.options.run.join("init/plan");
         if let Err(error) = sys::fs::replace(&file, plan::encode(&all).as_bytes(), 0o644) {
             let (file, reason) = (file.display(), reason(&error));
@@ -87,5 +76,48 @@ impl Init {
         let pipes = self.connections();
         let changes = self.graph.update(all);
         self.apply(&changes, &BTreeSet::new(), &pipes);
+    }
+
+    /// What a command would do for the instance called `name`, which is not there yet and is not made.
+    pub(crate) fn foresee(
+        &self,
+        entries: Vec<Entry>,
+        name: &str,
+        command: InitCommand<'_>,
+    ) -> Result<Vec<PlannedStep>, String> {
+        let mut graph = self.graph.clone();
+        graph.update(self.and_known(self.missing(entries, &[name.to_owned()])));
+        let index = graph.find(name).ok_or_else(|| format!("no such service {name}"))?;
+        let request = Init::request(command, Some(index)).ok_or("it cannot be planned")?;
+        graph.plan(request).map_err(|refusal| refusal.to_string())
+    }
+
+    /// The services called `names` and what they refer to, as far as they are not known.
+    fn missing(&self, entries: Vec<Entry>, names: &[String]) -> Vec<Entry> {
+        let mut found: BTreeMap<String, Entry> =
+            entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+        let mut missing = Vec::new();
+        let mut rest: Vec<String> = names.to_vec();
+        while let Some(name) = rest.pop() {
+            if self.graph.find(&name).is_some() {
+                continue;
+            }
+            let Some(entry) = found.remove(&name) else { continue };
+            let lists = [&entry.requires, &entry.wants, &entry.after, &entry.contents];
+            rest.extend(lists.into_iter().flatten().chain(&entry.output_to).cloned());
+            missing.push(entry);
+        }
+        missing
+    }
+
+    /// These and all that are known, sorted by name.
+    fn and_known(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
+        let listed = |index: &usize| !self.graph.gone(*index) && !self.graph.leaving(*index);
+        let known = (0..self.graph.nodes().len()).filter(listed);
+        entries.extend(
+            known.filter_map(|index| self.graph.nodes().get(index)).map(|node| Entry::clone(&node.entry)),
+        );
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        entries
     }
 }

@@ -10,7 +10,7 @@ use crate::services::Service;
 use service::WaitStatus;
 use service::graph::{Changes, PlannedStep};
 use service::plan::{self, Entry};
-use service::wire::Command;
+use service::wire::{Command, InitCommand};
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ struct Client {
     identity: u64,
     purpose: Purpose,
     by: String,
+    /// What it would do, if that was to be told of an instance that is not there.
+    foreseen: Option<Result<Vec<PlannedStep>, String>>,
 }
 
 /// What a client wants the tree to be read for.
@@ -49,6 +51,21 @@ pub(crate) enum Purpose {
     Instance(String, String),
 }
 
+impl Purpose {
+    /// Whether it is about the instance called `name`.
+    fn names(&self, name: &str) -> bool {
+        matches!(self, Purpose::Instance(other, _) if other == name)
+    }
+}
+
+/// The lines for a client.
+fn as_answer(outcome: &Result<Vec<PlannedStep>, String>) -> String {
+    match outcome {
+        Ok(steps) => steps.iter().map(|step| format!("{step}\n")).chain(["ok\n".to_owned()]).collect(),
+        Err(problem) => format!("error {problem}\n"),
+    }
+}
+
 /// Reads a compiled plan.
 pub(crate) fn read_plan(file: &Path) -> Result<Vec<Entry>, String> {
     let text = std::fs::read_to_string(file).map_err(|error| reason(&error))?;
@@ -59,7 +76,7 @@ impl Init {
     /// Takes the wish of a client for a reload, or for what needs the tree to be read; it is answered when that is done.
     pub(crate) fn ask_reload(&mut self, token: u64, purpose: Purpose, by: &str) {
         let Some(identity) = self.clients.identity(token) else { return };
-        let client = Client { token, identity, purpose, by: by.to_owned() };
+        let client = Client { token, identity, purpose, by: by.to_owned(), foreseen: None };
         if self.compiler.is_some() {
             return self.reloading.queued.push(client);
         }
@@ -76,6 +93,7 @@ impl Init {
             identity: u64::MAX,
             purpose: Purpose::Apply,
             by,
+            foreseen: None,
         });
         if self.compiler.is_none() {
             self.compile_again();
@@ -129,22 +147,30 @@ impl Init {
         if let Err(problem) = outcome {
             self.messages.error(&format!("reload: {problem}"));
         }
-        let answer = match outcome {
-            Ok(steps) => steps.iter().map(|step| format!("{step}\n")).chain(["ok\n".to_owned()]).collect(),
-            Err(problem) => format!("error {problem}\n"),
-        };
-        for client in std::mem::take(&mut self.reloading.waiting) {
+        let answer = as_answer(outcome);
+        let mut clients = std::mem::take(&mut self.reloading.waiting).into_iter();
+        while let Some(client) = clients.next() {
             let there = self.clients.identity(client.token) == Some(client.identity);
+            let others = clients.as_slice().iter().chain(&self.reloading.queued);
+            let unasked = |name: &str| !others.clone().any(|other| other.purpose.names(name));
             match client.purpose {
                 Purpose::Instance(name, line) if outcome.is_ok() => {
-                    if self.graph.find(&name).is_none() {
+                    if self.graph.find(&name).is_none() && unasked(&name) {
                         self.forget_instance(&name);
+                    }
+                    if let Some(foreseen) = &client.foreseen {
+                        if there {
+                            self.clients.answer(client.token, &as_answer(foreseen));
+                        }
+                        continue;
                     }
                     // Whoever has gone by now has asked all the same.
                     self.carry_on(client.token, there, &line, &client.by);
                 }
                 Purpose::Instance(name, _) => {
-                    self.forget_instance(&name);
+                    if unasked(&name) {
+                        self.forget_instance(&name);
+                    }
                     if there {
                         self.clients.answer(client.token, &answer);
                     }
@@ -177,7 +203,9 @@ impl Init {
             self.read_settings();
             self.apply(&changes, &renewed, &pipes);
         } else {
-            let instances = self.reloading.waiting.iter().filter_map(|client| match &client.purpose {
+            self.foresee_instances(&entries);
+            let wanted = self.reloading.waiting.iter().filter(|client| client.foreseen.is_none());
+            let instances = wanted.filter_map(|client| match &client.purpose {
                 Purpose::Instance(name, _) => Some(name.clone()),
                 Purpose::Apply | Purpose::Plan => None,
             });
@@ -185,6 +213,19 @@ impl Init {
             self.take_instances(entries, &instances);
         }
         steps
+    }
+
+    /// Finds out what to tell those who asked only what would become of an instance.
+    fn foresee_instances(&mut self, entries: &[Entry]) {
+        let mut waiting = std::mem::take(&mut self.reloading.waiting);
+        for client in &mut waiting {
+            let Purpose::Instance(name, line) = &client.purpose else { continue };
+            let command = InitCommand::parse(line);
+            if let Some(command) = command.filter(|command| matches!(command, InitCommand::Plan(_))) {
+                client.foreseen = Some(self.foresee(entries.to_vec(), name, command));
+            }
+        }
+        self.reloading.waiting = waiting;
     }
 
     /// Puts every definition that differs into its place, then the settings and the plan. Returns whose they are.

@@ -56,3 +56,40 @@ fn an_instance_of_no_template_is_no_service() {
     assert_eq!(noted, "");
     assert_eq!(machine.state("main"), State::Up);
 }
+
+#[test]
+fn every_verb_that_starts_something_makes_an_instance_and_a_plan_of_it_makes_none() {
+    let machine = templates().service("set@", "type = \"bundle\"\ncontents = [\"a@%i\"]\n").machine().start();
+    machine.wait_for_boot();
+    let noted = || machine.fixture.read("run/init/instances");
+    for verb in ["start", "restart"] {
+        let plan = machine.svctl(&[verb, "a@planned", "--plan"]);
+        assert_eq!(
+            (plan.code, plan.output.as_str()),
+            (0, "start    a@planned\nstart    b@planned\n"),
+            "{plan:?}"
+        );
+    }
+    let plan = machine.svctl(&["switch", "set@planned", "--plan"]);
+    assert!(plan.output.contains("start    a@planned") && plan.output.contains("stop     main"), "{plan:?}");
+    assert!(machine.try_status("a@planned").is_none() && noted().is_empty(), "{}", noted());
+
+    for (verb, name) in [("once", "a@once"), ("restart", "a@again")] {
+        let outcome = machine.svctl(&[verb, name]);
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+        assert_eq!(machine.state(name), State::Up, "{verb}");
+    }
+    assert_eq!(machine.svctl(&["switch", "set@day"]).code, 0);
+    assert_eq!((machine.state("a@day"), machine.state("b@day")), (State::Up, State::Up));
+    for name in ["main", "a@once", "a@again"] {
+        machine.until(name, State::Down);
+    }
+    assert_eq!(noted(), "a@again\na@once\nset@day\n");
+    let outcome = machine.svctl(&["restart", "c@x"]);
+    assert!(outcome.code != 0 && outcome.error.contains("no such service"), "{outcome:?}");
+    let outcome = machine.svctl(&["switch", "c@x"]);
+    assert!(outcome.code != 0 && outcome.error.contains("no such service"), "{outcome:?}");
+    let outcome = machine.svctl(&["start", "c@x", "--plan"]);
+    assert!(outcome.code != 0 && outcome.error.contains("no such service"), "{outcome:?}");
+    assert_eq!(noted(), "a@again\na@once\nset@day\n");
+}

@@ -33,6 +33,8 @@ pub(super) fn restart(places: &Places, name: &str, patience: Patience) -> Vec<Ou
 fn restart_without(places: &Places, name: &str, patience: Patience) -> Vec<Outcome> {
     let members = match resolve(places, &Plan::read(&places.run), name) {
         Ok(members) => members,
+        // Only init can tell whether there is such a template.
+        Err(_) if init::may_be_instance(name) => vec![name.to_owned()],
         Err(failure) => return vec![failure.into()],
     };
     if members == [name] {

@@ -71,6 +71,13 @@ impl Progress {
         Progress { name: name.to_owned(), first: None, last: None }
     }
 
+    /// Of a service that is yet to be made: whatever runs then is new.
+    pub(super) fn from_nothing(&mut self) {
+        let (state, want) = (State::Down, Want::Down);
+        let (pid, starts, reason) = (None, 0, String::new());
+        self.first = Some(Seen { state, want, overdue: false, pid, starts, reason });
+    }
+
     pub(super) fn take(&mut self, report: &Report<'_>) {
         let seen = Seen::new(report);
         if self.first.is_none() {

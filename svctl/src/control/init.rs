@@ -45,8 +45,10 @@ pub(super) fn ask(places: &Places, wish: Wish, names: &[String], patience: Patie
         match resolve(places, &plan, name) {
             Ok(members) => requests.push(Request::new(name, &members)),
             // Only init can tell whether there is such a template.
-            Err(_) if matches!(wish, Wish::Start | Wish::Once) && may_be_instance(name) => {
-                requests.push(Request::new(name, std::slice::from_ref(name)));
+            Err(_) if wish != Wish::Stop && may_be_instance(name) => {
+                let mut request = Request::new(name, std::slice::from_ref(name));
+                request.members.iter_mut().for_each(|member| member.progress.from_nothing());
+                requests.push(request);
             }
             Err(failure) => strangers.push((at, failure.into())),
         }
@@ -66,7 +68,7 @@ pub(super) fn ask(places: &Places, wish: Wish, names: &[String], patience: Patie
 }
 
 /// Whether it can be the name of an instance.
-fn may_be_instance(name: &str) -> bool {
+pub(super) fn may_be_instance(name: &str) -> bool {
     valid_name(name) && name.split_once('@').is_some_and(|(_, instance)| !instance.is_empty())
 }
 

@@ -28,8 +28,11 @@ pub fn plan(places: &Places, wanted: &[Planned<'_>], json: bool) -> Result<Exit,
     let known = Plan::read(&places.run);
     let (mut steps, mut exit): (Vec<PlannedStep>, Exit) = (Vec::new(), Exit::Ok);
     for planned in wanted {
+        // Only init can tell whether there is a template.
+        let made = |name| !matches!(planned, Planned::Stop(_)) && init::may_be_instance(name);
         if let Some(name) = InitCommand::Plan(*planned).name()
             && let Err(failure) = resolve(places, &known, name)
+            && !made(name)
         {
             output::complain(&format!("svctl: {failure}"));
             exit = failure.exit;
@@ -37,7 +40,8 @@ pub fn plan(places: &Places, wanted: &[Planned<'_>], json: bool) -> Result<Exit,
         }
         let mut connection = init::open(places)?;
         connection.send(InitCommand::Plan(*planned))?;
-        let deadline = Instant::now() + if *planned == Planned::Reload { COMPILE_TIME } else { ANSWER_TIME };
+        let compiled = *planned == Planned::Reload || InitCommand::Plan(*planned).name().is_some_and(made);
+        let deadline = Instant::now() + if compiled { COMPILE_TIME } else { ANSWER_TIME };
         loop {
             let line = match connection.line(Some(deadline))? {
                 Line::Text(line) => line,
@@ -77,16 +81,13 @@ fn as_json(steps: &[PlannedStep]) -> String {
 /// # Errors
 /// If standard output cannot be written.
 pub fn switch(places: &Places, name: &str, patience: Patience) -> Result<Exit, Failure> {
-    let outcomes = match resolve(places, &Plan::read(&places.run), name) {
-        // Nothing comes between the plan and its being carried out: init reads both at once.
-        Ok(_) => carry_out(
-            places,
-            &[InitCommand::Plan(Planned::Switch(name)), InitCommand::Switch(name)],
-            patience,
-            ANSWER_TIME,
-        ),
-        Err(failure) => Err(failure),
-    };
+    let resolved = resolve(places, &Plan::read(&places.run), name).map(|_| ANSWER_TIME);
+    // Only init can tell whether there is a template.
+    let resolved =
+        resolved.or_else(|failure| init::may_be_instance(name).then_some(COMPILE_TIME).ok_or(failure));
+    // Nothing comes between the plan and its being carried out: init reads both at once.
+    let commands = [InitCommand::Plan(Planned::Switch(name)), InitCommand::Switch(name)];
+    let outcomes = resolved.and_then(|limit| carry_out(places, &commands, patience, limit));
     report(places, &outcomes.unwrap_or_else(|failure| vec![failure.into()]))
 }
 
