@@ -72,7 +72,7 @@ impl Progress {
     }
 
     /// Of a service that is yet to be made: whatever runs then is new.
-    pub(super) fn from_nothing(&mut self) {
+    pub(super) fn expect_nothing(&mut self) {
         let (state, want) = (State::Down, Want::Down);
         let (pid, starts, reason) = (None, 0, String::new());
         self.first = Some(Seen { state, want, overdue: false, pid, starts, reason });

@@ -47,7 +47,7 @@ pub(super) fn ask(places: &Places, wish: Wish, names: &[String], patience: Patie
             // Only init can tell whether there is such a template.
             Err(_) if wish != Wish::Stop && may_be_instance(name) => {
                 let mut request = Request::new(name, std::slice::from_ref(name));
-                request.members.iter_mut().for_each(|member| member.progress.from_nothing());
+                request.members.iter_mut().for_each(|member| member.progress.expect_nothing());
                 requests.push(request);
             }
             Err(failure) => strangers.push((at, failure.into())),
