@@ -23,6 +23,7 @@ mod merge;
 mod output;
 mod pipes;
 mod program;
+mod programs;
 mod reader;
 mod settings;
 mod sources;
@@ -36,7 +37,7 @@ pub use directory::read_toml;
 use service::Definition;
 use service::plan::Entry;
 use service::settings::Settings;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -66,8 +67,8 @@ pub struct Service {
     pub edges: Vec<Edge>,
     /// The file or directory that mistakes are reported against.
     pub path: String,
-    /// Where its program is named.
-    pub program: Option<Location>,
+    /// Where its programs are named, by the keys of their commands.
+    pub programs: BTreeMap<String, Location>,
     /// Whether it stands for a pipeline, whose members are not known before all services are.
     pub pipeline: bool,
     /// What is wrong with it.
@@ -143,7 +144,7 @@ impl Service {
             definition,
             edges: Vec::new(),
             path: path.to_owned(),
-            program: None,
+            programs: BTreeMap::new(),
             pipeline: false,
             diagnostics: Vec::new(),
             invalid: false,

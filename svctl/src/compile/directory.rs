@@ -4,7 +4,8 @@ use super::diagnostic::{Diagnostic, Location, Severity};
 use super::foreign::{self, Foreign};
 use super::keys::{self, File};
 use super::merge::{self, Specifiers};
-use super::program::{Programs, is_executable};
+use super::program::is_executable;
+use super::programs;
 use super::reader::Reader;
 use super::sources::{Problem, Sources, drop_ins};
 use super::{Options, Service};
@@ -186,10 +187,10 @@ fn read_keys(mut reader: Reader<'_>, table: &DeTable<'_>, base: Foreign, prober:
     if whole && !bundle {
         check_whole(&mut reader, &file);
     }
-    let File { definition, edges, program, .. } = file;
+    let File { definition, edges, programs, .. } = file;
     let mut service = Service::new(definition, &directory);
     service.edges = edges;
-    service.program = program.map(|span| reader.location(&span));
+    service.programs = programs.into_iter().map(|(key, span)| (key, reader.location(&span))).collect();
     service.diagnostics = reader.diagnostics;
     service.invalid = !whole || has_error(&service);
     service
@@ -256,22 +257,6 @@ fn complete(service: &mut Service, directory: &Path) {
 fn finish(service: &mut Service, options: &Options) {
     service.invalid |= has_error(service);
     if let (Some(root), false) = (&options.root, service.invalid) {
-        check_programs(service, root);
-    }
-}
-
-fn check_programs(service: &mut Service, root: &Path) {
-    let programs = Programs::new(root, &service.definition.environment);
-    if programs.excused(&service.definition) {
-        return;
-    }
-    let missing = match service.definition.command.first().map(String::as_str) {
-        None => None,
-        Some("./run") => programs.missing_interpreter(&Path::new(&service.definition.directory).join("run")),
-        Some(program) => programs.missing(program),
-    };
-    if let Some(message) = missing {
-        let program = service.program.clone();
-        service.note(Severity::Error, program.as_ref(), &message, None);
+        programs::look(service, root);
     }
 }

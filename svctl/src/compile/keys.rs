@@ -58,8 +58,19 @@ pub(super) struct File {
     pub(super) definition: Definition,
     pub(super) edges: Vec<Edge>,
     pub(super) spans: Spans,
-    /// Where the program stands.
-    pub(super) program: Option<Range<usize>>,
+    /// Where programs stand, by the keys of their commands.
+    pub(super) programs: Spans,
+}
+
+impl File {
+    /// Notes where a key stands, and the program that it names, if it does.
+    fn note(&mut self, key: String, item: &Item<'_>) {
+        let first = item.value.get_ref().as_array().and_then(|words| words.first());
+        if let Some(first) = first.filter(|_| key.ends_with("command")) {
+            self.programs.insert(key.clone(), first.span());
+        }
+        self.spans.insert(key, item.span.clone());
+    }
 }
 
 /// Reads the keys over what the directory says by itself.
@@ -70,7 +81,7 @@ pub(super) fn read(
     prober: &str,
 ) -> File {
     let (definition, edges) = base;
-    let mut file = File { definition, edges, spans: Spans::new(), program: None };
+    let mut file = File { definition, edges, spans: Spans::new(), programs: Spans::new() };
     let all = items(table);
     // The kind comes first: it decides the defaults.
     if let Some(item) = all.iter().find(|item| item.key == "type") {
@@ -80,10 +91,10 @@ pub(super) fn read(
         }
     }
     for item in &all {
-        file.spans.insert(item.key.to_owned(), item.span.clone());
+        file.note(item.key.to_owned(), item);
         if item.value.get_ref().is_table() {
             for inner in items_of(item) {
-                file.spans.insert(format!("{}.{}", item.key, inner.key), inner.span.clone());
+                file.note(format!("{}.{}", item.key, inner.key), &inner);
             }
         }
         top(reader, item, &mut file, prober);
@@ -116,11 +127,7 @@ fn top(reader: &mut Reader<'_>, item: &Item<'_>, file: &mut File, prober: &str) 
             set(&mut definition.style, reader.word(value, &words, Style::parse));
         }
         "description" => set(&mut definition.description, reader.string(value).map(str::to_owned)),
-        "command" => {
-            set(&mut definition.command, reader.command(value));
-            let first = value.get_ref().as_array().and_then(|words| words.first());
-            file.program = first.map(toml::Spanned::span);
-        }
+        "command" => set(&mut definition.command, reader.command(value)),
         "down-command" => set(&mut definition.down_command, reader.command(value)),
         "working-directory" => set(&mut definition.working_directory, absolute(reader, value)),
         "requires" => edges(reader, value, EdgeKind::Requires, file),

@@ -1,6 +1,8 @@
 //! Whether the programs that services name are there, in this machine's root or in an image's.
 
+use crate::suggest::nearest;
 use service::definition::{Condition, Definition, EnvironmentLayer};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -65,7 +67,27 @@ impl<'a> Programs<'a> {
         let line = first.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
         let interpreter = std::str::from_utf8(line).ok()?.split_whitespace().next()?;
         let missing = resolve(self.root, Path::new(interpreter)).is_none();
-        missing.then(|| format!("unable to find \"{}\", the interpreter of run", interpreter.escape_debug()))
+        let name = script.file_name().unwrap_or_default().to_string_lossy();
+        let what = name.escape_debug();
+        missing
+            .then(|| format!("unable to find \"{}\", the interpreter of {what}", interpreter.escape_debug()))
+    }
+
+    /// The program that may have been meant by one that is not there.
+    pub(super) fn nearest(&self, program: &str) -> Option<String> {
+        let (directory, name) = match program.rsplit_once('/') {
+            Some((directory, name)) => (Some(directory), name),
+            None => (None, program),
+        };
+        let directories = directory.map_or_else(|| self.path.split(':').collect(), |one| vec![one]);
+        let mut names = BTreeSet::new();
+        for directory in directories {
+            let found = resolve(self.root, Path::new(directory)).and_then(|found| fs::read_dir(found).ok());
+            let entries = found.into_iter().flatten().flatten();
+            names.extend(entries.filter_map(|entry| entry.file_name().into_string().ok()));
+        }
+        let found = nearest(name, names.iter().map(String::as_str))?;
+        Some(directory.map_or_else(|| found.to_owned(), |directory| format!("{directory}/{found}")))
     }
 }
 

@@ -176,6 +176,36 @@ fn programs_are_looked_for_in_the_root_and_its_links() {
 }
 
 #[test]
+fn every_program_that_a_service_may_execute_is_looked_for_and_what_may_be_meant_is_named() {
+    let checked = "command = [\"prog\"]\ndown-command = [\"prgo\"]\ntype = \"oneshot\"\n";
+    let watched = "command = [\"prog\"]\n[reload]\ncommand = [\"/sbin/prob\"]\n[ready]\ncommand = [\"nosuch\"]\n\
+                   [health]\ncommand = [\"proq\"]\n";
+    let probed = "command = [\"prog\"]\n[ready]\ntcp = \"127.0.0.1:1\"\n[health]\ntcp = \"127.0.0.1:1\"\n";
+    let tree = Tree::new(
+        "all-programs",
+        &[("main", "command = [\"porg\"]"), ("once", checked), ("probed", probed), ("watched", watched)],
+    );
+    tree.executable("probed/finish", "#!/bin/nosuch\n");
+    let root = Tree::new("all-programs-root", &[]);
+    root.executable("sbin/prog", "");
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let meant = "(did you mean \"prog\"?)";
+    let expected = [
+        format!("main/service.toml:1:12: unable to find program \"porg\" in PATH ({path}) {meant}"),
+        format!("once/service.toml:2:17: unable to find program \"prgo\" in PATH ({path}) {meant}"),
+        "probed/service.toml: unable to find \"/bin/nosuch\", the interpreter of finish".to_owned(),
+        "watched/service.toml:3:12: unable to find program \"/sbin/prob\" (did you mean \"/sbin/prog\"?)"
+            .to_owned(),
+        format!("watched/service.toml:5:12: unable to find program \"nosuch\" in PATH ({path})"),
+        format!("watched/service.toml:7:12: unable to find program \"proq\" in PATH ({path}) {meant}"),
+    ];
+    assert_eq!(tree.told(Some(&root.0)), expected);
+    // Without its command a service is of no use; the rest it can run without.
+    assert_eq!(tree.compile(Some(&root.0)).services.iter().filter(|service| service.invalid).count(), 1);
+    assert_eq!(tree.told(None), [""; 0]);
+}
+
+#[test]
 fn a_bare_directory_is_a_longrun_and_an_empty_one_is_not() {
     let tree = Tree::new("bare", &[("both", "command = [\"x\"]")]);
     tree.executable("bare/run", "#!/bin/sh\n");
