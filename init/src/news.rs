@@ -31,7 +31,7 @@ impl Init {
     /// Tells the clients and, if it matters, the console.
     pub(crate) fn announce(&mut self, index: Index, state: State, reason: &str) {
         self.main_changed(index, state);
-        if self.booting && state.good() {
+        if state.good() {
             // It may have loaded the driver.
             self.start_watchdog(false);
         }

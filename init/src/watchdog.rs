@@ -38,14 +38,14 @@ impl Watchdog {
 
 impl Init {
     /// Starts it if that is wanted and it can be had by now. Its driver may be a module that a service loads, so
-    /// this is tried whenever one has come up, and it is told only in the end that there is none.
+    /// this is tried whenever one has come up; it is told once, in the end, that there is none.
     pub(crate) fn start_watchdog(&mut self, last: bool) {
         let Some(timeout) =
             self.watchdog.argument.or(self.settings.watchdog).filter(|_| self.role == Role::Machine)
         else {
             return;
         };
-        if self.watchdog.device.is_some() || self.watchdog.told || self.going.is_some() {
+        if self.watchdog.device.is_some() || self.going.is_some() {
             return;
         }
         let mut outcome = Err(ErrorKind::NotFound.into());
@@ -67,9 +67,11 @@ impl Init {
             }
             Err(error) if error.kind() == ErrorKind::NotFound && !last => {}
             Err(error) => {
-                self.watchdog.told = true;
-                self.messages
-                    .error(&format!("unable to start the watchdog: {} (going on without)", reason(&error)));
+                if !std::mem::replace(&mut self.watchdog.told, true) {
+                    let reason = reason(&error);
+                    self.messages
+                        .error(&format!("unable to start the watchdog: {reason} (going on without)"));
+                }
             }
         }
     }

@@ -134,6 +134,8 @@ pub enum Verb {
     },
     /// Take the machine down.
     Power(Power),
+    /// `kexec` with a kernel to load first
+    Kexec(crate::kexec::Kernel),
 }
 
 /// Understands a command line, its first word being the program's name.

@@ -221,9 +221,9 @@ RUN/init/instances name instances as --instance does.
     },
     Help {
         name: "kexec",
-        usage: "",
-        summary: "stop every service and start the kernel that was loaded for it",
-        options: &["plan", "json"],
+        usage: "[KERNEL [INITRAMFS]] [--append WORDS]",
+        summary: "stop every service and start another kernel, without the firmware",
+        options: &["plan", "json", "append"],
         details: KEXEC,
     },
     Help { name: "help", usage: "[VERB]", summary: "explain a verb", options: &[], details: "" },
@@ -233,7 +233,10 @@ RUN/init/instances name instances as --instance does.
 const POWER: &str =
     "Asks init. If init does not answer within 5 seconds, PID 1 is sent the signal that means the same.";
 
-const KEXEC: &str = "Asks init, which refuses unless a kernel was loaded (kexec_file_load(2)).";
+const KEXEC: &str = "
+Loads the kernel, if one is named, and asks init, which refuses unless one was loaded (kexec_file_load(2)).
+
+  --append WORDS       the kernel's command line, instead of the one that this one was given";
 
 const GLOBAL: &str = "Options for every verb:
   --run DIR            the run directory (what MAINSTAY_RUN says, else that of the init that is there)

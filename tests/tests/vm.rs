@@ -15,6 +15,8 @@ mod apart;
 mod broken;
 #[path = "vm/faults.rs"]
 mod faults;
+#[path = "vm/guard.rs"]
+mod guard;
 #[path = "vm/guest.rs"]
 mod guest;
 #[path = "vm/images.rs"]

@@ -30,6 +30,7 @@ const OPTIONS: &[(&str, Option<char>, bool)] = &[
     ("boot", None, false),
     ("status", None, true),
     ("once", None, false),
+    ("append", None, true),
     ("expect-json", None, true),
     ("up", None, false),
     ("ready", None, false),

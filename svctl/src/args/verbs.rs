@@ -18,7 +18,13 @@ pub(super) fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
     if given.has("plan") {
         return planned(word, given);
     }
+    if word == Power::Kexec.word() && !given.names.is_empty() {
+        return kexec(given);
+    }
     if let Some(power) = Power::parse(word) {
+        if given.has("append") {
+            return Err(Failure::usage("--append is for a kernel that is named: kexec KERNEL [INITRAMFS]"));
+        }
         none(given)?;
         return Ok(Verb::Power(power));
     }
@@ -81,6 +87,16 @@ fn planned(word: &str, given: &Given) -> Result<Verb, Failure> {
         }
     };
     Ok(Verb::Plan { commands, json: given.has("json") })
+}
+
+fn kexec(given: &Given) -> Result<Verb, Failure> {
+    let (kernel, initramfs) = match given.names.as_slice() {
+        [kernel] => (kernel, None),
+        [kernel, initramfs] => (kernel, Some(initramfs.into())),
+        _ => return Err(Failure::usage("kexec takes a kernel and an initramfs, no more")),
+    };
+    let words = given.text("append")?.map(str::to_owned);
+    Ok(Verb::Kexec(crate::kexec::Kernel { kernel: kernel.into(), initramfs, words }))
 }
 
 fn only(given: &Given) -> Result<String, Failure> {
