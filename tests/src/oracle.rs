@@ -13,6 +13,7 @@ mod ours;
 mod player;
 pub mod runit;
 pub mod s6;
+mod whole;
 mod world;
 
 use crate::fixture::Fixture;
@@ -75,6 +76,9 @@ pub trait Side {
     fn start(&mut self);
     /// Asks it for something. It is taken, not done.
     fn ask(&self, ask: Ask);
+    /// Runs an operator's tool, with the service's name among its words: one of theirs, whose name comes first, or
+    /// `svctl`. Returns its exit code.
+    fn tool(&self, words: &[&str]) -> i32;
     /// What it says of the service; none before it says anything.
     fn view(&self) -> Option<View>;
     /// The supervisor itself.

@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "oracle_runit/sv.rs"]
+mod sv;
+
 use tests::oracle::runit::{different, directory, same};
 use tests::oracle::{
-    Ask, Cell, DOWN, Directory, PAUSED, POLITE, Player, Runit, STUBBORN, Situation, UP, Whose, ends, held,
+    Ask, Cell, DOWN, Directory, PAUSED, POLITE, Player, STUBBORN, Situation, UP, Whose, ends, held,
 };
 use tests::{Signal, process};
 
@@ -322,25 +325,16 @@ fn a_killed_supervisor_leaves_one_service_and_not_two() {
 
 #[test]
 fn a_check_is_readiness() {
-    let files = directory(POLITE).script("check", "[ -e @T/good ]");
-    different(
-        "there check is only run by who asks with sv; here it tells when the service is ready",
-        &files,
-        |player| {
-            player.see("run");
-            player.until_up();
-            if player.ours {
-                player.until("up and not ready", |view| view.up && !view.ready);
-            } else {
-                assert_ne!(Runit::sv(player.fixture(), &["-w", "1", "check"]), 0);
-                player.note("asked");
-            }
-            player.write("good", "");
-            if player.ours {
-                player.until("ready", |view| view.ready);
-            } else {
-                assert_eq!(Runit::sv(player.fixture(), &["-w", "5", "check"]), 0);
-            }
-        },
-    );
+    let why = "there check is only run by who asks with sv; here it tells when the service is ready";
+    different(why, &directory(POLITE).script("check", "[ -e @T/good ]").under_init(), |player| {
+        player.see("run");
+        player.until_up();
+        if player.ours {
+            player.until("up and not ready", |view| view.up && !view.ready);
+        }
+        player.tool(("sv -w 1 check a", 1), ("wait -t 1s a", 99));
+        player.write("good", "");
+        player.tool(("sv -w 5 check a", 0), ("wait a", 0));
+        player.until("ready", |view| view.ready);
+    });
 }

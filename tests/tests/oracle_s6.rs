@@ -1,12 +1,14 @@
 //! Service directories of s6, beside Debian's s6: every file of the contract (servicedir), and every command in
 //! every state. Where we differ on purpose the scenario says why.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "tests")]
 
 #[path = "oracle_s6/commands.rs"]
 mod commands;
 #[path = "oracle_s6/copies.rs"]
 mod copies;
+#[path = "oracle_s6/execline.rs"]
+mod execline;
 #[path = "oracle_s6/exit.rs"]
 mod exit;
 #[path = "oracle_s6/finish.rs"]

@@ -1,6 +1,6 @@
 //! The same scenario on both sides, at the same time, and their traces beside each other.
 
-use super::{Directory, Ours, Player, Runit, S6, Side};
+use super::{Directory, Ours, Player, Runit, S6, Side, whole::Whole};
 
 /// Whose program is the oracle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,7 @@ fn both(
     let one = |ours: bool| {
         let fixture = directory.fixture();
         let mut side: Box<dyn Side> = match (ours, whose) {
+            (true, _) if directory.is_under_init() => Box::new(Whole::new(fixture)),
             (true, _) => Box::new(Ours::new(fixture)),
             (false, Whose::S6) => Box::new(S6::new(fixture, directory.is_logger())),
             (false, Whose::Runit) => Box::new(Runit::new(fixture)),

@@ -26,6 +26,7 @@ pub fn ends(times: u32, end: &str) -> String {
 pub struct Directory {
     files: Vec<(String, String, bool)>,
     logger: bool,
+    init: bool,
 }
 
 /// A directory whose `run` is this script.
@@ -60,6 +61,16 @@ impl Directory {
     #[must_use]
     pub fn logger(self) -> Directory {
         Directory { logger: true, ..self }
+    }
+
+    /// Ours runs under init, and can be asked with all of `svctl`.
+    #[must_use]
+    pub fn under_init(self) -> Directory {
+        Directory { init: true, ..self }
+    }
+
+    pub(super) fn is_under_init(&self) -> bool {
+        self.init
     }
 
     pub(super) fn is_logger(&self) -> bool {

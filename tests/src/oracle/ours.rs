@@ -4,7 +4,7 @@ use super::{Ask, Side, View};
 use crate::fixture::Fixture;
 use crate::supervised::Supervised;
 use service::Pid;
-use service::status::{State, Want};
+use service::status::{State, Status, Want};
 
 /// A `supervise` over the service `a`.
 pub struct Ours {
@@ -55,17 +55,7 @@ impl Side for Ours {
     }
 
     fn ask(&self, ask: Ask) {
-        let command = match ask {
-            Ask::Up => "start".to_owned(),
-            Ask::Down => "stop".to_owned(),
-            Ask::Once => "once".to_owned(),
-            Ask::Restart => "restart".to_owned(),
-            Ask::Pause => "pause".to_owned(),
-            Ask::Continue => "continue".to_owned(),
-            Ask::Reload => "reload".to_owned(),
-            Ask::Exit => "exit".to_owned(),
-            Ask::Send(signal) => format!("kill {signal}"),
-        };
+        let command = command(ask);
         let answer = self.supervised().ask(&command);
         // To signal what does not run, or to pause what stops, is an error here, and nothing at all there.
         let not_now = answer.starts_with("error not ") || answer == "error stopping";
@@ -73,21 +63,15 @@ impl Side for Ours {
     }
 
     fn view(&self) -> Option<View> {
-        let status = self.supervised.as_ref()?.try_status()?;
-        let up = matches!(status.state, State::Starting | State::Up | State::Stopping);
-        let over = matches!(status.state, State::Down | State::Backoff | State::Failed | State::Done);
-        Some(View {
-            up,
-            over,
-            // Given up is given up, whatever was wanted.
-            wanted: status.want != Want::Down && !matches!(status.state, State::Failed | State::Done),
-            ready: up && status.ready_since.is_some(),
-            paused: status.paused,
-        })
+        self.supervised.as_ref()?.try_status().map(|status| view(&status))
     }
 
     fn supervisor(&self) -> Pid {
         self.supervised().supervisor()
+    }
+
+    fn tool(&self, words: &[&str]) -> i32 {
+        panic!("svctl {words:?} needs an init")
     }
 
     fn refusal(&self) -> Option<String> {
@@ -112,5 +96,34 @@ impl Side for Ours {
             supervised.connect().send("stop\nexit\n");
             supervised.ended();
         }
+    }
+}
+
+/// What it is to our supervisor.
+pub(super) fn command(ask: Ask) -> String {
+    match ask {
+        Ask::Up => "start".to_owned(),
+        Ask::Down => "stop".to_owned(),
+        Ask::Once => "once".to_owned(),
+        Ask::Restart => "restart".to_owned(),
+        Ask::Pause => "pause".to_owned(),
+        Ask::Continue => "continue".to_owned(),
+        Ask::Reload => "reload".to_owned(),
+        Ask::Exit => "exit".to_owned(),
+        Ask::Send(signal) => format!("kill {signal}"),
+    }
+}
+
+/// What a status says.
+pub(super) fn view(status: &Status) -> View {
+    let up = matches!(status.state, State::Starting | State::Up | State::Stopping);
+    let over = matches!(status.state, State::Down | State::Backoff | State::Failed | State::Done);
+    View {
+        up,
+        over,
+        // Given up is given up, whatever was wanted.
+        wanted: status.want != Want::Down && !matches!(status.state, State::Failed | State::Done),
+        ready: up && status.ready_since.is_some(),
+        paused: status.paused,
     }
 }

@@ -40,6 +40,18 @@ impl<'a> Player<'a> {
         self.side.ask(ask);
     }
 
+    /// Runs what an operator would run on either side, and puts its exit code on record.
+    ///
+    /// # Panics
+    /// If it is another than the one given.
+    #[track_caller]
+    pub fn tool(&mut self, theirs: (&str, i32), ours: (&str, i32)) {
+        let (line, expected) = if self.ours { ours } else { theirs };
+        let code = self.side.tool(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(code, expected, "{line}: in {:?}", self.trace());
+        self.note(&format!("exit {code}"));
+    }
+
     /// Waits for the next line of the trace, which must be this one.
     ///
     /// # Panics

@@ -49,17 +49,6 @@ impl Runit {
         let path = self.fixture.path("services/a/supervise/control");
         File::options().write(true).open(path).unwrap().write_all(letter.as_bytes()).unwrap();
     }
-
-    /// Runs `sv`, and returns its exit code.
-    ///
-    /// # Panics
-    /// If it cannot be run.
-    #[must_use]
-    pub fn sv(fixture: &Fixture, words: &[&str]) -> i32 {
-        let mut command = theirs("sv");
-        command.args(words).arg("./a");
-        run(command, &fixture.path("services")).status.code().unwrap_or(-1)
-    }
 }
 
 impl Side for Runit {
@@ -117,6 +106,13 @@ impl Side for Runit {
 
     fn supervisor(&self) -> Pid {
         Pid::new(self.child.as_ref().unwrap().id().cast_signed()).unwrap()
+    }
+
+    fn tool(&self, words: &[&str]) -> i32 {
+        let (name, rest) = words.split_first().unwrap();
+        let mut command = theirs(name);
+        command.args(rest).env("SVDIR", self.fixture.path("services"));
+        run(command, &self.fixture.path("services")).status.code().unwrap_or(-1)
     }
 
     fn refusal(&self) -> Option<String> {

@@ -99,6 +99,13 @@ impl Side for S6 {
         Pid::new(self.child.as_ref().unwrap().id().cast_signed()).unwrap()
     }
 
+    fn tool(&self, words: &[&str]) -> i32 {
+        let (name, rest) = words.split_first().unwrap();
+        let mut command = theirs(name);
+        command.args(rest);
+        run(command, &self.fixture.path("services")).status.code().unwrap_or(-1)
+    }
+
     fn refusal(&self) -> Option<String> {
         let tried = self.view().is_some_and(|view| view.wanted && !view.up);
         tried.then(|| self.fixture.read("log"))
