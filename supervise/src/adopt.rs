@@ -50,11 +50,8 @@ impl Supervisor {
         // Times and processes of another boot mean nothing in this one.
         let old = old.filter(|old| old.boot == self.boot && !self.boot.is_empty());
         self.known = old.as_ref().is_some_and(|old| self.machine.restore(now, &old.saved));
-        if let Some(old) = old.as_ref().filter(|_| self.known) {
-            if !resume {
-                self.machine.renew();
-            }
-            self.take_over(old);
+        if self.known && !resume {
+            self.machine.renew();
         }
         // As the supervisor wrote it: init may have written the rest anew since then.
         let told = |old: &Status| match self.known {
@@ -65,6 +62,9 @@ impl Supervisor {
             old.as_ref().map(told).map_or(Tick(0), |(since, started)| since.max(started.unwrap_or(Tick(0))));
         let (main, after) = (self.unpublished(Slot::Main), self.unpublished(Slot::After));
         self.leftovers = Leftovers::new(&self.machine, main, after, written);
+        if let Some(old) = old.as_ref().filter(|_| self.known) {
+            self.take_over(old);
+        }
         // Of what is down, or done and about to be undone, the first thing told is what became of the first command: that it is down is no news, and
         // init would take it for a stop.
         self.dirty |= self.known && (!matches!(self.machine.state(), State::Down | State::Done));
@@ -97,7 +97,10 @@ impl Supervisor {
             self.say(&format!("notice: adopted process {pid}"));
         }
         self.watch(pid, descriptor);
-        self.read_kept();
+        // What was kept last is of the run that was begun last.
+        if !self.leftovers.has_main() {
+            self.read_kept();
+        }
     }
 
     fn note_identity(&mut self, main: bool, identity: &Identity) {

@@ -99,16 +99,20 @@ impl Supervisor {
         }
     }
 
-    /// Takes what the service has said so far.
+    /// Takes what the service has said so far. Each message stays in the socket until it is on disk what follows
+    /// from it: if we are killed before that, it is for the supervisor after us.
     pub(crate) fn read_messages(&mut self) {
         let mut buffer = [0; MESSAGE_MAX];
         for _ in 0..MESSAGES_MAX {
             let Some(notify) = &self.notify else { return };
-            let Ok(datagram) = sys::datagram::next(&notify.socket, &mut buffer) else { return };
+            let Ok(datagram) = sys::datagram::peek(&notify.socket, &mut buffer) else { return };
             match self.objection(&datagram) {
                 None => self.take_message(buffer.get(..datagram.length).unwrap_or_default()),
                 Some(objection) => self.refuse_message(&datagram, objection),
             }
+            self.settle();
+            let Some(notify) = &self.notify else { return };
+            let _ = sys::datagram::drop_next(&notify.socket);
         }
     }
 

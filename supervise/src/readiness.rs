@@ -39,6 +39,8 @@ impl Supervisor {
     }
 
     pub(crate) fn close_notification(&mut self) {
+        // Of this run: the next one has yet to say so.
+        self.said_ready = false;
         if let Some(reader) = self.notification.take() {
             let _ = self.poller.remove(&reader);
             self.let_go(READY);

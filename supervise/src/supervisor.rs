@@ -221,7 +221,7 @@ impl Supervisor {
     }
 
     /// Handles what is queued and everything that follows from it, then tells the outcome once.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.handle_queue();
         if std::mem::take(&mut self.dirty) {
             self.publish();

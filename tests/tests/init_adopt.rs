@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use tests::{Fixture, Machine, Signal, State, Status, WaitStatus, Want, eventually, process};
 
+/// The program that says things.
+const SAY: &str = env!("CARGO_BIN_EXE_say");
+
 /// Kills the supervisor of a service.
 fn kill_supervisor(machine: &Machine, name: &str) -> Status {
     let before = machine.status(name);
@@ -32,6 +35,27 @@ fn what_is_written_to_the_readiness_descriptor_while_there_is_no_supervisor_coun
     let after = machine.until("a", State::Up);
     assert_eq!((after.pid, after.restarts), (before.pid, 0));
     assert_eq!(machine.fixture.trace(), ["written"]);
+}
+
+#[test]
+fn what_a_service_says_while_its_supervisor_is_killed_is_heard_by_the_next() {
+    let count = 48;
+    // What each of these brings about takes its time.
+    let many = "\"MAINPID=1\", ".repeat(200);
+    let mut fixture = Fixture::new();
+    for number in 0..count {
+        // As soon as it is told that it was heard, or at another moment each: before it is received, while what
+        // follows from it is written, and after that.
+        let (barrier, time) = if number % 2 == 0 { ("\"--barrier\", ", 0) } else { ("", number * 25) };
+        let words = format!("{barrier}\"--kill-parent\", \"{time}\", {many}\"READY=1\", \"STATUS=here\"");
+        let toml = format!("command = [\"{SAY}\", {words}]\n[ready]\nnotify = true");
+        fixture = fixture.service(&format!("s{number}"), &toml);
+    }
+    let machine = fixture.machine().start();
+    for name in (0..count).map(|number| format!("s{number}")) {
+        let status = machine.wait_for(&name, "is ready", |status| status.ready_since.is_some());
+        assert_eq!((status.text.as_str(), status.restarts), ("here", 0), "{name}");
+    }
 }
 
 #[test]
