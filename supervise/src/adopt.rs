@@ -72,6 +72,7 @@ impl Supervisor {
     }
 
     fn take_over(&mut self, old: &Status) {
+        self.on_file.clone_from(&old.saved);
         self.last_pid = self.machine.pid().or(self.last_pid);
         if old.state == State::Skipped {
             self.skipped = Some(old.reason.clone());

@@ -94,7 +94,7 @@ impl Supervisor {
                 self.command(command);
                 // Who is told that it was taken relies on that, whatever becomes of us.
                 self.handle_queue();
-                self.file();
+                self.file_for_the_next();
                 self.clients.answer(client, "ok\n");
             }
         }

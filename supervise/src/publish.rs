@@ -13,10 +13,20 @@ impl Supervisor {
             return;
         }
         let status = self.status();
+        self.on_file.clone_from(&status.saved);
         if let Err(error) = sys::fs::replace(&self.status_path, status.encode().as_bytes(), 0o644) {
             let path = self.status_path.display();
             let reason = crate::launch::reason(&error);
+            self.on_file.clear();
             self.say(&format!("warning: unable to write {path}: {reason} (going on without)"));
+        }
+    }
+
+    /// The same where nobody is told, for the supervisor after us. What init has written in our place since then
+    /// stays, unless there is something new.
+    pub(crate) fn file_for_the_next(&mut self) {
+        if self.machine.save() != self.on_file {
+            self.file();
         }
     }
 
@@ -92,7 +102,7 @@ impl Supervisor {
             return;
         }
         // Not every command changes what others see.
-        self.file();
+        self.file_for_the_next();
         let Some(channel) = &self.channel else { return };
         let message = SupervisorMessage::Taken(self.taken).to_string();
         if sys::socket::send(channel, message.as_bytes(), None).is_ok() {

@@ -113,7 +113,7 @@ impl Supervisor {
         let Some(replacement) = self.replacement.take() else { return };
         // All that there is to know, whether or not anybody was to be told of it.
         self.filed = false;
-        self.file();
+        self.file_for_the_next();
         self.reap_last();
         self.tasks.kill();
         if let Some(client) = replacement.client {

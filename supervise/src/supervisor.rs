@@ -87,6 +87,8 @@ pub(crate) struct Supervisor {
     pub(crate) dirty: bool,
     /// The status file says how things are.
     pub(crate) filed: bool,
+    /// The machine as it stands there.
+    pub(crate) on_file: String,
     pub(crate) report_pending: bool,
     pub(crate) exiting: bool,
     /// Held as long as we live: there is one supervisor of a service.
@@ -167,6 +169,7 @@ impl Supervisor {
             // Under init the first thing told is what became of its first command.
             dirty: options.channel.is_none(),
             filed: false,
+            on_file: String::new(),
             report_pending: false,
             exiting: false,
             lock,

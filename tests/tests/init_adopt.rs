@@ -59,6 +59,18 @@ fn what_a_service_says_while_its_supervisor_is_killed_is_heard_by_the_next() {
 }
 
 #[test]
+fn why_a_service_does_not_run_stays_told_when_its_supervisor_is_replaced() {
+    let machine = Fixture::new().tracing("a", "").tracing("b", "requires = [\"a\"]").boot();
+    machine.tell("stop a");
+    let before = machine.until("b", State::Failed);
+    assert_eq!(machine.svctl(&["reexec", "b"]).code, 0);
+    let after = machine.status("b");
+    assert_eq!((after.state, after.reason), (State::Failed, before.reason));
+    machine.tell("start b");
+    machine.until("b", State::Up);
+}
+
+#[test]
 fn a_finish_script_is_waited_for_and_its_exit_125_counts() {
     let finish = "echo finishes $1 >> @T/trace\nwhile [ ! -e @T/go ]; do sleep 0.01; done\nexit 125";
     let machine = Fixture::new().service("a", "").run("exit 3").finish(finish).machine().start();
