@@ -228,7 +228,7 @@ impl Init {
         self.reloading.waiting = waiting;
     }
 
-    /// Puts every definition that differs into its place, then the settings and the plan. Returns whose they are.
+    /// Puts every definition that differs into its place, then the rest, the plan last. Returns whose they are.
     fn unstage(&mut self) -> BTreeSet<String> {
         let mut renewed = BTreeSet::new();
         let directory = self.staged("definitions");
@@ -237,7 +237,7 @@ impl Init {
             self.unstage_definition(&name);
             renewed.insert(name);
         }
-        for name in ["settings", "plan"] {
+        for name in ["settings", "sources", "plan"] {
             let place = self.options.run.join("init").join(name);
             let moved = std::fs::rename(self.staged(name), &place);
             if !moved.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {

@@ -34,6 +34,7 @@ pub mod units;
 pub use diagnostic::{Diagnostic, Lines, Location, Place, Severity};
 pub use directory::read_toml;
 
+use crate::loaded::Source;
 use service::Definition;
 use service::plan::Entry;
 use service::settings::Settings;
@@ -69,6 +70,8 @@ pub struct Service {
     pub path: String,
     /// Where its programs are named, by the keys of their commands.
     pub programs: BTreeMap<String, Location>,
+    /// What it was read from; none for one that comes with another.
+    pub source: Option<Source>,
     /// Whether it stands for a pipeline, whose members are not known before all services are.
     pub pipeline: bool,
     /// What is wrong with it.
@@ -131,6 +134,8 @@ pub struct Edge {
 pub struct Compiled {
     /// Every service, sorted by name.
     pub services: Vec<Service>,
+    /// The tree, and the names that were in it.
+    pub tree: Option<(PathBuf, u64)>,
     /// What the file beside the tree says, `init.toml`.
     pub settings: Settings,
     /// What is wrong with the tree itself, and with the settings.
@@ -145,6 +150,7 @@ impl Service {
             edges: Vec::new(),
             path: path.to_owned(),
             programs: BTreeMap::new(),
+            source: None,
             pipeline: false,
             diagnostics: Vec::new(),
             invalid: false,

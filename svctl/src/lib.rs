@@ -8,6 +8,7 @@ pub mod events;
 pub mod exit;
 pub mod help;
 pub mod kexec;
+pub mod loaded;
 pub mod logs;
 pub mod output;
 pub mod places;

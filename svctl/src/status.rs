@@ -7,6 +7,7 @@ mod table;
 
 use crate::args::Places;
 use crate::exit::{Exit, Failure};
+use crate::loaded::Loaded;
 use crate::output;
 use crate::plan::Plan;
 use service::Tick;
@@ -16,6 +17,9 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
+
+/// As many names of services that have changed are told.
+const CHANGED_MAX: usize = 8;
 
 /// The longest status file that is read.
 const FILE_MAX: usize = 64 << 10;
@@ -27,6 +31,8 @@ pub struct Row {
     pub status: Status,
     /// Whether a process runs or should run that nobody looks after.
     pub unsupervised: bool,
+    /// Whether its definition has changed on disk since it was loaded.
+    pub changed: bool,
 }
 
 impl Row {
@@ -99,7 +105,7 @@ impl Files {
         let status = with_problem(status, plan);
         let looked_after = || status.supervisor.is_some_and(sys::process::exists);
         let unsupervised = needs_supervisor(&status) && !looked_after();
-        Row { status, unsupervised }
+        Row { status, unsupervised, changed: false }
     }
 }
 
@@ -173,13 +179,20 @@ pub fn run(places: &Places, wanted: &[String], json: bool) -> Result<Exit, Failu
     let plan = Plan::read(&places.run);
     let (selected, mut exit) = select(places, &plan, wanted)?;
     let mut files = Files::new();
-    let rows: Vec<Row> = selected.iter().map(|name| files.row(&places.run, &plan, name)).collect();
+    let mut rows: Vec<Row> = selected.iter().map(|name| files.row(&places.run, &plan, name)).collect();
+    let loaded = Loaded::read(&places.run);
+    for row in &mut rows {
+        row.changed = loaded.has_changed(&row.status.name);
+    }
     let now = sys::clock::now();
     let mut text = String::with_capacity(rows.len() * 96 + 96);
     if json {
         json::write(&mut text, &rows, now);
     } else if !rows.is_empty() {
         table::write(&mut text, &rows, now, output::colours());
+        if let Some(line) = changes(&rows, wanted.is_empty() && loaded.tree_has_changed()) {
+            text.push_str(&line);
+        }
         if !wanted.is_empty() {
             for row in &rows {
                 detail::write(&mut text, row, places, now);
@@ -193,6 +206,21 @@ pub fn run(places: &Places, wanted: &[String], json: bool) -> Result<Exit, Failu
         exit = Exit::Failed;
     }
     Ok(exit)
+}
+
+/// That a reload would find other definitions than those that were loaded.
+fn changes(rows: &[Row], tree: bool) -> Option<String> {
+    let changed: Vec<&str> =
+        rows.iter().filter(|row| row.changed).map(|row| row.status.name.as_str()).collect();
+    let more = changed.len().saturating_sub(CHANGED_MAX);
+    let names = changed.iter().take(CHANGED_MAX).copied().collect::<Vec<_>>().join(", ");
+    let what = match (changed.is_empty(), tree) {
+        (true, false) => return None,
+        (true, true) => "services were added or removed".to_owned(),
+        (false, _) if more > 0 => format!("{names} and {more} more"),
+        (false, _) => names,
+    };
+    Some(format!("changed on disk since the last reload: {what} (svctl reload takes it over)\n"))
 }
 
 /// What there is to know of init, if anything has happened to it.

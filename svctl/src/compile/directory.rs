@@ -9,6 +9,7 @@ use super::programs;
 use super::reader::Reader;
 use super::sources::{Problem, Sources, drop_ins};
 use super::{Options, Service};
+use crate::loaded::Source;
 use service::definition::{Definition, Kind, Style};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,9 @@ pub(super) fn read(name: &str, origin: &Origin, options: &Options) -> Vec<Servic
         Origin::Directory(_) => None,
         Origin::Template { .. } => name.split_once('@').map(|(_, instance)| Specifiers { name, instance }),
     };
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // Before it is read: what changes from now on is news.
+    let source = Source::of(std::iter::once(directory.as_path()).chain(own).map(absolute).collect());
     let path = directory.display().to_string();
     let mut sources = Sources::new(&path);
     let file = directory.join("service.toml");
@@ -68,11 +72,11 @@ pub(super) fn read(name: &str, origin: &Origin, options: &Options) -> Vec<Servic
             note(sources.read(&file), &mut problems);
         }
     }
-    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
-    let absolute = absolute.display().to_string();
+    let absolute = absolute(directory).display().to_string();
     let place = Place { name, directory, absolute: &absolute, has_toml, problems };
     let mut services = assemble(&place, &sources, specifiers, options);
     if let Some(service) = services.first_mut() {
+        service.source = Some(source);
         service.definition.instance = specifiers.map(|specifiers| specifiers.instance.to_owned());
         service.definition.autostart &= !by_name && !own.is_some_and(|own| own.join("down").exists());
     }

@@ -24,6 +24,9 @@ const BAD_NAME: &str = "this cannot be the name of a service: letters, digits an
 
 /// Reads every service directory of the tree, and makes the instances that are meant to be.
 pub(super) fn read_tree(options: &Options) -> io::Result<Compiled> {
+    // Before it is read: what changes from now on is news.
+    let place = std::path::absolute(&options.services).unwrap_or_else(|_| options.services.clone());
+    let listed = crate::loaded::names_in(&place);
     let mut tree = Tree::list(options)?;
     let mut services: BTreeMap<String, Service> = BTreeMap::new();
     for (name, directory) in &tree.directories {
@@ -34,7 +37,7 @@ pub(super) fn read_tree(options: &Options) -> io::Result<Compiled> {
     tree.inspect_templates(&services, options);
     twins(&mut services);
     let services = services.into_values().collect();
-    Ok(Compiled { services, settings: Settings::default(), stray: tree.stray })
+    Ok(Compiled { services, tree: Some((place, listed)), settings: Settings::default(), stray: tree.stray })
 }
 
 /// Adds a service and those that it brings along, but not under the names of others.

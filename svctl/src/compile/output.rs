@@ -1,6 +1,7 @@
 //! Writing what was compiled: each file whole or not at all, the plan last.
 
 use super::Compiled;
+use crate::loaded;
 use service::definition::Kind;
 use service::plan;
 use std::fs::{self, DirBuilder};
@@ -28,6 +29,7 @@ pub(super) fn stage(compiled: &Compiled, run: &Path) -> Result<(), (PathBuf, io:
         }
     }
     replace(&stage.join("settings"), &compiled.settings.encode())?;
+    replace(&stage.join("sources"), &sources(compiled))?;
     replace(&stage.join("plan"), &plan::encode(&compiled.plan()))
 }
 
@@ -44,7 +46,15 @@ pub(super) fn write(compiled: &Compiled, run: &Path) -> Result<(), (PathBuf, io:
     let directory = run.join("init");
     make(&directory)?;
     replace(&directory.join("settings"), &compiled.settings.encode())?;
+    replace(&directory.join("sources"), &sources(compiled))?;
     replace(&directory.join("plan"), &plan::encode(&compiled.plan()))
+}
+
+/// What the services were read from.
+fn sources(compiled: &Compiled) -> String {
+    let all = compiled.services.iter();
+    let known = all.filter_map(|service| Some((service.definition.name.as_str(), service.source.as_ref()?)));
+    loaded::encode(compiled.tree.as_ref(), known)
 }
 
 fn make(directory: &Path) -> Result<(), (PathBuf, io::Error)> {

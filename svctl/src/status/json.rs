@@ -50,6 +50,7 @@ fn object(text: &mut String, row: &Row, now: Tick) {
     key("reloading", status.reloading.to_string());
     key("unhealthy", status.unhealthy.to_string());
     key("text", quote(&status.text));
+    key("changed_on_disk", row.changed.to_string());
 }
 
 fn wait_status(status: WaitStatus, ago: &Option<String>) -> String {
