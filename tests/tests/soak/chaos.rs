@@ -133,6 +133,10 @@ impl Chaos {
                     return false;
                 };
                 let signal = if deed == Deed::Kill { Signal::KILL } else { Signal::TERM };
+                // One that is killed has failed, and is not started again.
+                if self.model.spec(name).oneshot {
+                    return false;
+                }
                 return self.send(pid, signal);
             }
             Deed::Reload => return self.try_tell(&format!("reload {name}")),

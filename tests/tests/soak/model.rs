@@ -87,7 +87,7 @@ fn add(fixture: Fixture, name: &str, edges: &str, toml: &str, behaviour: &str) -
 }
 
 impl Model {
-    fn spec(&self, name: &str) -> &Spec {
+    pub(crate) fn spec(&self, name: &str) -> &Spec {
         self.specs.iter().find(|spec| spec.name == name).unwrap()
     }
 
