@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use tests::{Fixture, Machine, Signal, State, Status, WaitStatus, Want, eventually, process};
 
 /// The program that says things.
@@ -138,6 +140,63 @@ fn what_was_given_up_stays_so_and_can_be_started() {
     machine.fixture.write("good", "");
     machine.tell("start a");
     machine.until("a", State::Up);
+}
+
+/// Waits until the supervisor of a service has taken what init has told it so far: it serves init and clients in turn.
+#[track_caller]
+fn wait_until_told(machine: &Machine, name: &str) {
+    let control = machine.fixture.path(&format!("run/service/{name}/control"));
+    let answer = || -> std::io::Result<usize> {
+        let mut stream = UnixStream::connect(&control)?;
+        stream.write_all(b"status\n")?;
+        stream.read(&mut [0; 16])
+    };
+    // One that is being replaced hangs up.
+    eventually("it answers", || answer().is_ok_and(|count| count > 0));
+}
+
+#[test]
+fn what_is_wanted_and_does_not_run_is_not_started_by_whoever_takes_over() {
+    let count = |name: &str| format!("echo {name} >> @T/trace");
+    let later = "[restart]\ndelay = \"1h\"\nmax-delay = \"1h\"";
+    let machine = Fixture::new()
+        .service("failed", "[restart]\nwhen = \"never\"")
+        .run(&format!("{}\nexit 1", count("failed")))
+        .service("done", "[restart]\nwhen = \"never\"")
+        .run(&count("done"))
+        .service("later", later)
+        .run(&format!("{}\nexit 1", count("later")))
+        .machine()
+        .start();
+    let states = [("failed", State::Failed), ("done", State::Done), ("later", State::Backoff)];
+    for (name, state) in states {
+        machine.wait_for(name, "rests", |status| {
+            status.state == state && status.restarts == u32::from(name == "later")
+        });
+        eventually("init has heard of it", || {
+            machine.console().contains(&format!("{name}: {}", state.word()))
+        });
+    }
+    let mut runs = machine.fixture.trace();
+    runs.sort();
+    assert_eq!(runs, ["done", "failed", "later", "later"]);
+    let unchanged = |how: &str| {
+        for (name, state) in states {
+            wait_until_told(&machine, name);
+            assert_eq!(machine.status(name).state, state, "{name}, {how}");
+        }
+        assert_eq!(machine.fixture.trace().len(), runs.len(), "{how}: {:?}", machine.fixture.trace());
+    };
+    for (name, _) in states {
+        let old = kill_supervisor(&machine, name).supervisor.unwrap();
+        eventually("it is gone", || machine.try_outside(old).is_none());
+    }
+    unchanged("after their supervisors were killed");
+    assert_eq!(machine.svctl(&["reexec"]).code, 0);
+    unchanged("after all were replaced in place");
+    process::send(machine.init(), Signal::parse("SEGV").unwrap());
+    machine.wait_for_console("recovered from a fault");
+    unchanged("after a fault of init");
 }
 
 #[test]
