@@ -1,7 +1,8 @@
 //! `finish`: what it is given, and what its end means.
 
+use tests::Signal;
 use tests::oracle::s6::{different, same};
-use tests::oracle::{Ask, directory, ends};
+use tests::oracle::{Ask, STAYS, directory, ends};
 
 #[test]
 fn finish_gets_the_exit_code_and_the_name() {
@@ -91,6 +92,18 @@ fn a_finish_that_takes_too_long_is_killed() {
         player.until_up();
         player.ask(Ask::Down);
         player.see("finish");
+        player.until_down();
+    });
+}
+
+#[test]
+fn a_finish_with_no_limit_may_take_longer_than_the_usual_5_seconds() {
+    let files = directory(STAYS).script("finish", "note finish\nsleep 6\nnote finished\nexit 125");
+    same(&files.file("timeout-finish", "0\n"), |player| {
+        player.see("run");
+        player.ask(Ask::Send(Signal::KILL));
+        player.see("finish");
+        player.see("finished");
         player.until_down();
     });
 }
