@@ -4,6 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod planted;
+
 pub mod adoption;
 pub mod backoff;
 pub mod codec;

@@ -19,27 +19,16 @@
 //! Commands are taken in every phase. A stop in progress is never put off by repeating it. What goes on beside
 //! a process that runs (health checks, a reload, a pause, the watchdog) ends with the run: see [`care`].
 
-/// Whether a test has planted this bug: see [`mutation`]. Never, in a program.
-macro_rules! planted {
-    ($bug:ident) => {{
-        #[cfg(test)]
-        let planted = crate::machine::mutation::planted(crate::machine::mutation::Bug::$bug);
-        #[cfg(not(test))]
-        let planted = false;
-        planted
-    }};
-}
-
 mod care;
 #[cfg(test)]
 mod explore;
 #[cfg(test)]
 mod invariants;
 mod life;
-#[cfg(test)]
-mod mutation;
 mod pause;
 mod phase;
+#[cfg(test)]
+mod planted;
 mod policy;
 mod ready;
 mod reload;
@@ -247,7 +236,7 @@ impl Machine {
         if before.state != after.state {
             self.since = now;
         }
-        if before != after && !planted!(UntoldChange) {
+        if before != after && !planted!(machine::UntoldChange) {
             actions.push(Action::Publish);
         }
         if self.may_exit() {
@@ -324,7 +313,7 @@ impl Machine {
                 self.begin_undo(now, actions);
             }
             Phase::Down | Phase::Waiting { .. } | Phase::Failed | Phase::Done => self.begin_anew(actions),
-            Phase::Running { .. } if planted!(RestartAtOnce) => self.begin_anew(actions),
+            Phase::Running { .. } if planted!(machine::RestartAtOnce) => self.begin_anew(actions),
             Phase::Running { pid, .. } => {
                 self.start_again = true;
                 self.begin_stop(now, pid, StopStep::Stop, actions);

@@ -3,9 +3,6 @@
 use super::{Graph, Index, Node, Presence};
 use crate::status::State;
 
-#[cfg(test)]
-use super::planted::{self, Bug};
-
 impl Graph {
     /// Looks at everything again.
     pub(super) fn touch_all(&mut self) {
@@ -82,8 +79,7 @@ impl Graph {
 
     pub(super) fn broken_requirement(&self, node: &Node) -> Option<Index> {
         let broken = |other: &Node| {
-            #[cfg(test)]
-            if other.state == State::Backoff && planted::is(Bug::ARestartTakesDependentsDown) {
+            if other.state == State::Backoff && planted!(graph::ARestartTakesDependentsDown) {
                 return true;
             }
             !other.should_run || other.state == State::Failed

@@ -6,9 +6,6 @@ use crate::status::{State, Want};
 use std::collections::VecDeque;
 use std::fmt;
 
-#[cfg(test)]
-use super::planted::{self, Bug};
-
 /// What is done about a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verb {
@@ -109,8 +106,7 @@ impl Graph {
                 steps.push(PlannedStep { verb, name: self.name(index).to_owned() });
                 told.push_back(index);
             }
-            #[cfg(test)]
-            if planted::is(Bug::PlansEndEarly) {
+            if planted!(graph::PlansEndEarly) {
                 return steps;
             }
             let Some(index) = told.pop_front() else { return steps };

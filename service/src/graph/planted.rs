@@ -1,10 +1,6 @@
-//! Mistakes that tests plant into the graph, one at a time, to see that they are found.
+//! Bugs that tests plant into the graph.
 
-use std::cell::Cell;
-
-/// A mistake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bug {
+bugs! {
     /// Nothing is ever wanted no longer.
     StopsAreForgotten,
     /// What conflicts is not waited for.
@@ -27,21 +23,4 @@ pub(super) enum Bug {
     PlansEndEarly,
     /// A new plan restarts what has not changed.
     AReloadRestartsEverything,
-}
-
-thread_local! {
-    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
-}
-
-/// Whether this mistake is to be made.
-pub(super) fn is(bug: Bug) -> bool {
-    PLANTED.get() == Some(bug)
-}
-
-/// Makes this mistake while `work` is done.
-pub(super) fn with<T>(bug: Bug, work: impl FnOnce() -> T) -> T {
-    PLANTED.set(Some(bug));
-    let result = work();
-    PLANTED.set(None);
-    result
 }

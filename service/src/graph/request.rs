@@ -6,9 +6,6 @@ use crate::status::State;
 use std::collections::BTreeSet;
 use std::fmt;
 
-#[cfg(test)]
-use super::planted::{self, Bug};
-
 /// Something that is asked of the services together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
@@ -139,8 +136,7 @@ impl Graph {
     }
 
     pub(super) fn unwant(&mut self, index: Index) {
-        #[cfg(test)]
-        if planted::is(Bug::StopsAreForgotten) {
+        if planted!(graph::StopsAreForgotten) {
             return;
         }
         let Some(node) = self.nodes.get_mut(index) else { return };

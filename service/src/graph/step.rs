@@ -4,9 +4,6 @@ use super::{Graph, Index, Node, Obstacle, Presence, Step};
 use crate::definition::Kind;
 use crate::status::{State, Want};
 
-#[cfg(test)]
-use super::planted::{self, Bug};
-
 impl Graph {
     /// The next thing to do; none when everything is as it can be for now. A step that launches or stops a
     /// service takes its effect for granted until a report says otherwise.
@@ -58,8 +55,7 @@ impl Graph {
     fn step_for_waiting(&mut self, index: Index) -> Option<Step> {
         let node = self.nodes.get(index)?;
         let came_back = node.state == State::Failed && matches!(node.obstacle, Obstacle::Requires(_));
-        #[cfg(test)]
-        let came_back = came_back && !planted::is(Bug::NothingComesBack);
+        let came_back = came_back && !planted!(graph::NothingComesBack);
         if !matches!(node.state, State::Down | State::Blocked | State::Invalid) && !came_back {
             return None;
         }
@@ -94,13 +90,12 @@ impl Graph {
 
     fn holds_up(&self, node: &Node, index: Index) -> bool {
         let Some(other) = self.nodes.get(index) else { return false };
-        #[cfg(test)]
         match () {
-            () if planted::is(Bug::RivalsAreNotWaitedFor) && node.conflicts.contains(&index) => return false,
-            () if planted::is(Bug::RequirementsAreNotWaitedFor) => {
+            () if planted!(graph::RivalsAreNotWaitedFor) && node.conflicts.contains(&index) => return false,
+            () if planted!(graph::RequirementsAreNotWaitedFor) => {
                 return node.conflicts.contains(&index) && other.runs();
             }
-            () if planted::is(Bug::FailuresAreWaitedFor) && other.state == State::Failed => {
+            () if planted!(graph::FailuresAreWaitedFor) && other.state == State::Failed => {
                 return !node.runs();
             }
             () => {}
@@ -144,10 +139,10 @@ impl Graph {
 
     fn step_to_stop(&mut self, index: Index) -> Option<Step> {
         let node = self.nodes.get(index)?;
-        #[cfg(test)]
-        if (planted::is(Bug::NothingIsUndone) && self.going_down && node.state == State::Done)
-            || (planted::is(Bug::AFailureTakesNothingDown) && !self.going_down && node.wanted)
-        {
+        if planted!(graph::NothingIsUndone) && self.going_down && node.state == State::Done {
+            return None;
+        }
+        if planted!(graph::AFailureTakesNothingDown) && !self.going_down && node.wanted {
             return None;
         }
         if !self.may_stop(node) {
@@ -165,8 +160,7 @@ impl Graph {
     }
 
     fn may_stop(&self, node: &Node) -> bool {
-        #[cfg(test)]
-        if planted::is(Bug::StopsInAnyOrder) {
+        if planted!(graph::StopsInAnyOrder) {
             return true;
         }
         let draining = |other: &Node| self.going_down && other.entry.drains && other.runs();

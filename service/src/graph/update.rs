@@ -7,9 +7,6 @@ use crate::status::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-#[cfg(test)]
-use super::planted::{self, Bug};
-
 /// What a new plan has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -120,8 +117,7 @@ impl Graph {
             node.presence = Presence::Listed;
             changes.added.push(index);
         }
-        #[cfg(test)]
-        if planted::is(Bug::AReloadRestartsEverything) {
+        if planted!(graph::AReloadRestartsEverything) {
             node.restart = node.runs();
             changes.changed.push(index);
         }

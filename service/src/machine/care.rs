@@ -57,7 +57,7 @@ impl Machine {
         let checking = matches!(self.care.check, Check::Running(_));
         let reloading = matches!(self.care.reload, Some(Reload::ByCommand { .. }));
         let tasks = [(probing, Task::Probe), (checking, Task::Health), (reloading, Task::Reload)];
-        for (_, task) in tasks.into_iter().filter(|(runs, _)| *runs && !planted!(TaskLeftBehind)) {
+        for (_, task) in tasks.into_iter().filter(|(runs, _)| *runs && !planted!(machine::TaskLeftBehind)) {
             actions.push(Action::EndTask(task));
         }
     }

@@ -4,8 +4,8 @@
 
 use super::care::Check;
 use super::invariants::{Asked, Invariant, MAIN, Node, Violation, World};
-use super::mutation::{self, Bug};
 use super::phase::{Phase, Probe, Readiness};
+use super::planted::{self, Bug};
 use super::reload::Reload;
 use super::{Event, Machine, Task};
 use crate::definition::{Definition, Health, Kind, NotifyFrom, ReadyMethod, RestartWhen, Scope};
@@ -230,7 +230,7 @@ macro_rules! breaks {
         $(
             #[test]
             fn $invariant() {
-                let found = mutation::with(Bug::$bug, explore_all).expect_err("the bug is found");
+                let found = planted::with(Bug::$bug, explore_all).expect_err("the bug is found");
                 assert_eq!(found.invariant, Invariant::$invariant, "{}", found.seen);
             }
         )*

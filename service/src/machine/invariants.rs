@@ -1,6 +1,6 @@
 //! What the machine may never do, by name; and a model of the processes beside it, which finds out.
 //!
-//! Each has a bug that breaks it (see [`mutation`](super::mutation)), so that none of them is watched in vain.
+//! Each has a bug that breaks it (see [`planted`](super::planted)), so that none of them is watched in vain.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test says what it looks for, not what it does not")]
 

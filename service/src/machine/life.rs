@@ -67,7 +67,7 @@ impl Machine {
     }
 
     pub(super) fn spawn_failed(&mut self, now: Tick, actions: &mut Actions) {
-        if planted!(SpawnForgotten) {
+        if planted!(machine::SpawnForgotten) {
             self.phase = Phase::Running { pid: Pid::INIT, readiness: Readiness::Ready };
         }
         if self.phase == Phase::Spawning {
@@ -103,14 +103,14 @@ impl Machine {
     fn main_died(&mut self, now: Tick, pid: Pid, status: WaitStatus, actions: &mut Actions) {
         self.end_tasks(actions);
         self.last_exit = Some((status, now));
-        if !planted!(ReadyAfterDeath) {
+        if !planted!(machine::ReadyAfterDeath) {
             self.ready_since = None;
         }
         if matches!(self.phase, Phase::Running { .. } | Phase::Stopping { step: StopStep::Own, .. }) {
             self.reason = Reason::Died;
         }
         self.care = Care::default();
-        if planted!(DeadSignalled) {
+        if planted!(machine::DeadSignalled) {
             actions.push(Action::Signal(pid, crate::signal::Signal::KILL, crate::definition::Scope::Group));
         }
         if self.policy.sweeps() {
@@ -133,19 +133,19 @@ impl Machine {
         if let Phase::Finishing { died, pid: current @ None, .. } = &mut self.phase {
             *current = pid;
             let died = *died;
-            if pid.is_none() && !planted!(FinishAwaitedForEver) {
+            if pid.is_none() && !planted!(machine::FinishAwaitedForEver) {
                 self.after_death(now, died, actions);
             }
         }
     }
 
     fn finished(&mut self, now: Tick, died: WaitStatus, finish: WaitStatus, actions: &mut Actions) {
-        if planted!(FinishRunTwice) && finish != WaitStatus::Exited(0) {
+        if planted!(machine::FinishRunTwice) && finish != WaitStatus::Exited(0) {
             return self.begin_finish(now, died, actions);
         }
         let asked = self.start_again || self.want == Want::Down;
         let gives_up = finish == PERMANENT_FAILURE && self.policy.finish_gives_up;
-        if gives_up && !asked && !planted!(PermanentFailureForgotten) {
+        if gives_up && !asked && !planted!(machine::PermanentFailureForgotten) {
             self.rest(Phase::Failed, Reason::Permanent);
         } else {
             self.after_death(now, died, actions);
@@ -158,7 +158,7 @@ impl Machine {
         let condemned = matches!(self.reason, Reason::TimedOut | Reason::Unhealthy | Reason::Watchdog);
         let success = status.success() && !condemned;
         match self.want {
-            Want::Down if !planted!(StopForgotten) => self.rest(Phase::Down, Reason::None),
+            Want::Down if !planted!(machine::StopForgotten) => self.rest(Phase::Down, Reason::None),
             _ if self.start_again => self.begin_anew(actions),
             Want::Once => {
                 self.want = Want::Down;
@@ -179,7 +179,7 @@ impl Machine {
             return self.rest(Phase::Failed, self.reason);
         }
         let uptime = now.since(self.started);
-        if planted!(DeathCountedTwice) {
+        if planted!(machine::DeathCountedTwice) {
             self.backoff.died(now, uptime, &self.policy.restart);
         }
         match self.backoff.died(now, uptime, &self.policy.restart) {
@@ -189,7 +189,7 @@ impl Machine {
                 self.begin(actions);
             }
             Verdict::Wait(wait) => {
-                let wait = if planted!(ShortDelay) { wait / 2 } else { wait };
+                let wait = if planted!(machine::ShortDelay) { wait / 2 } else { wait };
                 self.phase = Phase::Waiting { until: now.after(wait) };
             }
         }

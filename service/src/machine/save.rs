@@ -33,7 +33,7 @@ impl Machine {
         out.word(self.want.word());
         out.phase(self.phase);
         out.word(self.reason.word());
-        out.flag(self.start_again && !planted!(SavedByHalves));
+        out.flag(self.start_again && !planted!(machine::SavedByHalves));
         out.flag(self.exiting);
         out.number(self.since.0);
         out.number(self.started.0);

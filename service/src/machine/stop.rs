@@ -24,7 +24,7 @@ impl Machine {
             StopStep::Abort => (Some((Signal::ABRT, Scope::Main)), scope, timeout),
             // Without a signal it is the end of its input that it is to go by.
             StopStep::Halt => (halt_signal.map(|signal| (signal, Scope::Main)), scope, Some(halt_timeout)),
-            StopStep::Stop if planted!(EndlessStop) => (Some((signal, scope)), scope, None),
+            StopStep::Stop if planted!(machine::EndlessStop) => (Some((signal, scope)), scope, None),
             StopStep::Stop => (Some((signal, scope)), scope, timeout),
             StopStep::Kill => (Some((Signal::KILL, kill_scope)), kill_scope, Some(KILL_AGAIN)),
         };
@@ -32,7 +32,7 @@ impl Machine {
             actions.push(Action::Signal(pid, signal, scope));
         }
         // A stopped process hears nothing until it is continued.
-        if (sent.is_some() || paused) && !planted!(StopWithoutContinue) {
+        if (sent.is_some() || paused) && !planted!(machine::StopWithoutContinue) {
             actions.push(Action::Signal(pid, Signal::CONT, scope));
         }
         self.phase = Phase::Stopping { pid, step, deadline: wait.map(|wait| now.after(wait)) };
@@ -48,7 +48,7 @@ impl Machine {
         deadline: Option<Tick>,
         actions: &mut Actions,
     ) {
-        if planted!(StopPutOff) {
+        if planted!(machine::StopPutOff) {
             return self.begin_stop(now, pid, StopStep::Stop, actions);
         }
         if step == StopStep::Own {

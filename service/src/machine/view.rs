@@ -27,7 +27,7 @@ impl Machine {
     /// A supervisor is of no more use when it was told to exit, or its oneshot has been run.
     pub(super) fn may_exit(&self) -> bool {
         match self.phase {
-            Phase::Failed if planted!(FailedNeverExits) => false,
+            Phase::Failed if planted!(machine::FailedNeverExits) => false,
             Phase::Down => self.exiting,
             Phase::Failed | Phase::Done => self.exiting || self.policy.oneshot,
             Phase::Waiting { .. }

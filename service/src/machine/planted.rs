@@ -1,11 +1,6 @@
-//! Bugs that a test can plant into the machine, to show that each invariant is watched: the exploration must
-//! report just the one that the bug breaks. In a program none of this exists.
+//! Bugs that tests plant into the machine of one service.
 
-use std::cell::Cell;
-
-/// A bug. Where it is planted, the code asks `planted!(Name)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bug {
+bugs! {
     /// A restart starts the next process beside the one that runs.
     RestartAtOnce,
     /// What died after a stop is started again.
@@ -40,20 +35,4 @@ pub(super) enum Bug {
     DeadSignalled,
     /// What could not be started is thought to run.
     SpawnForgotten,
-}
-
-thread_local! {
-    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
-}
-
-pub(super) fn planted(bug: Bug) -> bool {
-    PLANTED.get() == Some(bug)
-}
-
-/// Does something with a bug planted, in this thread alone.
-pub(super) fn with<T>(bug: Bug, work: impl FnOnce() -> T) -> T {
-    PLANTED.set(Some(bug));
-    let result = work();
-    PLANTED.set(None);
-    result
 }
