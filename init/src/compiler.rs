@@ -4,8 +4,6 @@ use crate::runtime::Init;
 use service::graph::Graph;
 use service::{Signal, Tick, WaitStatus};
 use std::ffi::OsStr;
-use std::io;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// How long the compiler may take for all definitions.
@@ -47,12 +45,12 @@ impl Init {
 
     /// Starts the compiler, with these options too.
     pub(crate) fn spawn_compiler(&mut self, more: &[&str]) -> Result<(), String> {
-        let (output, error) = (io::stdout(), io::stderr());
+        let [_, output, error] = sys::fd::standard();
         let mut arguments = vec![OsStr::new("compile"), OsStr::new("--services")];
         arguments.extend([self.options.services.as_os_str(), OsStr::new("--run")]);
         arguments.push(self.options.run.as_os_str());
         arguments.extend(more.iter().map(OsStr::new));
-        let pid = self.spawn_program("svctl", &arguments, &[(output.as_fd(), 1), (error.as_fd(), 2)])?;
+        let pid = self.spawn_program("svctl", &arguments, &[(output, 1), (error, 2)])?;
         self.compiler = Some((pid, sys::clock::now().after(COMPILE_TIMEOUT)));
         Ok(())
     }

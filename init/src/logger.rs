@@ -79,8 +79,8 @@ impl Init {
         self.write_ledger();
         let logs = self.options.logs.as_os_str();
         let arguments = [OsStr::new("--logs"), logs, OsStr::new("--channel"), OsStr::new("3")];
-        let (output, error) = (std::io::stdout(), std::io::stderr());
-        let descriptors = [(output.as_fd(), 1), (error.as_fd(), 2), (theirs.as_fd(), 3)];
+        let [_, output, error] = sys::fd::standard();
+        let descriptors = [(output, 1), (error, 2), (theirs.as_fd(), 3)];
         self.spawn_program("svlog", &arguments, &descriptors)
     }
 

@@ -39,7 +39,7 @@ impl Inherited {
 
 /// Whose session the process runs in: one with a terminal has that terminal, and its ^C.
 pub(crate) fn session(inherits: bool) -> Session {
-    if inherits && std::io::stdin().is_terminal() { Session::Foreground } else { Session::New }
+    if inherits && sys::fd::standard()[0].is_terminal() { Session::Foreground } else { Session::New }
 }
 
 /// Our own environment without what the definition sets.

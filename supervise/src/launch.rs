@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs::Metadata;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use sys::record::Record;
@@ -57,14 +57,13 @@ pub(crate) fn start(
     let mut pairs = strings(&mut environment.iter().map(|(key, value)| format!("{key}={value}")))?;
     let file = c_path(&program)?;
     let working_directory = c_path(directory)?;
-    let (output, error) = (io::stdout(), io::stderr());
-    let input = io::stdin();
-    let output = surroundings.output.unwrap_or(output.as_fd());
-    let mut descriptors = vec![(surroundings.input, 0), (output, 1), (error.as_fd(), 2)];
+    let [input, output, error] = sys::fd::standard();
+    let output = surroundings.output.unwrap_or(output);
+    let mut descriptors = vec![(surroundings.input, 0), (output, 1), (error, 2)];
     descriptors.extend(surroundings.extra);
     if let Some(inherited) = surroundings.inherited {
         pairs.extend(inherit::environment(&environment));
-        descriptors.push((input.as_fd(), 0));
+        descriptors.push((input, 0));
         descriptors.extend(inherited.descriptors());
     }
     spawn(&Spawn {

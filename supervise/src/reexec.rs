@@ -40,10 +40,10 @@ impl Supervisor {
         let (Ok(arguments), Some(program)) = (arguments, program()) else {
             return self.refuse(client, "unable to find out which program this is");
         };
-        let (output, error) = (std::io::stdout(), std::io::stderr());
+        let [_, output, error] = sys::fd::standard();
         let child = spawn(&Spawn {
             directory: Some(c"/"),
-            descriptors: &[(self.null.as_fd(), 0), (output.as_fd(), 1), (error.as_fd(), 2)],
+            descriptors: &[(self.null.as_fd(), 0), (output, 1), (error, 2)],
             session: Session::New,
             dies_with_us: true,
             ..Spawn::new(&program, &arguments)

@@ -6,7 +6,7 @@ use service::wire::{LINE_MAX, LogCommand};
 use service::{Signal, definition};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ fn alone(directory: &Path, size: u64, keep: u32) -> Result<(), String> {
     let signals = [Signal::TERM, Signal::INT, Signal::HUP];
     let (mut logger, signals) = start(&signals)?;
     let input =
-        io::stdin().as_fd().try_clone_to_owned().map_err(|error| unable("use standard input", &error))?;
+        sys::fd::standard()[0].try_clone_to_owned().map_err(|error| unable("use standard input", &error))?;
     let input = as_pipe(input).map_err(|error| unable("use standard input", &error))?;
     let what = format!("lock {}", directory.display());
     let lock = match lock(directory, FlockArg::LockExclusiveNonblock) {

@@ -57,6 +57,15 @@ pub fn open_standard() {
     }
 }
 
+/// Standard input, output and error. The handles of the standard library come with buffers, of which the first costs
+/// the process three pages, even if only the number is asked for.
+#[must_use]
+pub fn standard() -> [BorrowedFd<'static>; 3] {
+    // SAFETY: nothing closes the three, and `open_standard` opens what was not; to borrow a number does no more than
+    // the handles' own `as_fd`, which is as safe.
+    [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) })
+}
+
 /// `/dev/null`; where there is none, the reading end of a pipe whose other end is closed: to read from it is
 /// the end of file, and to write to it an error that everybody ignores.
 ///

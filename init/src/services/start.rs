@@ -134,16 +134,16 @@ impl Init {
                 words.extend(["--wanted".to_owned(), self.begin(index).to_string()]);
             }
         }
-        let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        let [input, output, error] = sys::fd::standard();
         let mut descriptors = match &service.log {
             Some((_, writer)) => vec![(writer.as_fd(), 1), (writer.as_fd(), 2)],
-            None => vec![(output.as_fd(), 1), (error.as_fd(), 2)],
+            None => vec![(output, 1), (error, 2)],
         };
         // The numbers of the sockets are fixed: everything else comes after them.
         let given = self.given(index);
         let mut channel = FIRST;
         if let Some(given) = given {
-            descriptors.push((input.as_fd(), 0));
+            descriptors.push((input, 0));
             for socket in given.sockets() {
                 descriptors.push((socket, channel));
                 channel += 1;
