@@ -4,6 +4,7 @@
 //! `soak-worker PLACE NAME [BEHAVIOUR]...`, each behaviour a word and its value in milliseconds:
 //!
 //! - `ready-after N`: writes a newline to descriptor 3 then
+//! - `notify-after N`: says READY=1 to the socket that it was told of then (sd_notify(3))
 //! - `stop-delay N`: takes so long to end after TERM
 //! - `deaf 1`: does not end on TERM at all
 //! - `dies-within N`: exits with 7 at some time before that
@@ -22,6 +23,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sys::poll::{Poller, Ready};
@@ -75,6 +77,7 @@ impl Worker {
         poller.add(&signals, 0).unwrap();
         let begun = sys::clock::now();
         let mut ready_at = self.after("ready-after", begun);
+        let mut notify_at = self.after("notify-after", begun);
         let share = u64::from(std::process::id()) * 2_654_435_761 % 1000;
         let dies_at = self.behaviour.get("dies-within").map(|most| begun.after(millis(most * share / 1000)));
         let ends_at = self.after("ends-after", begun);
@@ -87,6 +90,10 @@ impl Worker {
             if due(ready_at.take_if(|at| *at <= now)) {
                 let mut descriptor = OpenOptions::new().write(true).open("/proc/self/fd/3").unwrap();
                 descriptor.write_all(b"\n").unwrap();
+            }
+            if due(notify_at.take_if(|at| *at <= now)) {
+                let socket = UnixDatagram::unbound().unwrap();
+                socket.send_to(b"READY=1", std::env::var_os("NOTIFY_SOCKET").unwrap()).unwrap();
             }
             if due(dies_at) {
                 std::process::exit(7);
@@ -101,7 +108,8 @@ impl Worker {
                 }
                 next_line = now.after(pause);
             }
-            let deadline = [Some(next_line), ready_at, dies_at, ends_at, stop_at].into_iter().flatten().min();
+            let deadlines = [Some(next_line), ready_at, notify_at, dies_at, ends_at, stop_at];
+            let deadline = deadlines.into_iter().flatten().min();
             poller.wait(&mut [Ready::default(); 1], deadline).unwrap();
             while let Ok(Some((signal, _))) = signals.next() {
                 if signal == Signal::TERM && !self.behaviour.contains_key("deaf") && stop_at.is_none() {

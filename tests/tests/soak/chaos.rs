@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tests::{DEADLINE, Ending, Machine, Pid, Signal, State, process};
 
 /// Everything that can happen, and how often.
-const DEEDS: [(Deed, u64); 16] = [
+const DEEDS: [(Deed, u64); 17] = [
     (Deed::Start, 12),
     (Deed::Stop, 10),
     (Deed::Restart, 8),
@@ -26,6 +26,7 @@ const DEEDS: [(Deed, u64); 16] = [
     (Deed::Reexec, 2),
     (Deed::ReexecOne, 3),
     (Deed::Tool, 3),
+    (Deed::Tree, 2),
     (Deed::Look, 1),
 ];
 
@@ -46,6 +47,7 @@ pub(crate) enum Deed {
     Reexec,
     ReexecOne,
     Tool,
+    Tree,
     Look,
 }
 
@@ -92,6 +94,9 @@ impl Chaos {
                 continue;
             }
             let name = random.pick(&self.model.specs).name.clone();
+            if deed != Deed::Tree && !self.model.is_there(&name) {
+                continue;
+            }
             self.history.push(format!("{deed:?} {name}"));
             if self.perform(deed, &name) {
                 *self.done.entry(deed).or_insert(0) += 1;
@@ -112,17 +117,14 @@ impl Chaos {
             self.note_end(name);
         }
         match deed {
-            Deed::Start => {
-                self.tell(&format!("start {name}"));
-                self.model.start(name);
-            }
+            Deed::Start => self.want(name),
             Deed::Stop => {
                 self.tell(&format!("stop {name}"));
                 self.model.stop(name);
             }
             Deed::Restart => {
                 self.tell(&format!("restart {name}"));
-                self.model.start(name);
+                self.want(name);
             }
             Deed::RestartBySupervisor => {
                 let control = self.machine.fixture.path(&format!("run/service/{name}/control"));
@@ -155,12 +157,59 @@ impl Chaos {
             Deed::Reexec => return self.try_tell("reexec"),
             Deed::ReexecOne => return self.try_tell(&format!("reexec {name}")),
             Deed::Tool => self.use_tool(name),
+            Deed::Tree => return self.change_tree(name),
             Deed::Look => {
                 let outcome = self.machine.svctl(&["status"]);
                 assert!([0, 1].contains(&outcome.code), "{outcome:?}\n{}", self.last_words());
             }
         }
         true
+    }
+
+    /// Starts a service, with what it needs: a restart of one that runs touches nothing else.
+    #[track_caller]
+    fn want(&mut self, name: &str) {
+        self.tell(&format!("start {name}"));
+        self.model.start(name);
+    }
+
+    /// Changes the definition of a service, takes one out of the tree or puts it back; and has init take that over.
+    #[track_caller]
+    fn change_tree(&mut self, name: &str) -> bool {
+        let spec = self.model.spec(name);
+        let (file, first) = (format!("services/{name}/service.toml"), spec.definition.clone());
+        if spec.comes_and_goes {
+            let there = !self.model.is_there(name);
+            if there {
+                self.machine.fixture.write(&file, &first);
+            } else {
+                std::fs::remove_dir_all(self.machine.fixture.path(&format!("services/{name}"))).unwrap();
+            }
+            self.reload_tree();
+            self.model.set_there(name, there);
+        } else if self.model.may_change(name) {
+            // Its process would be another, so it is restarted if it runs.
+            self.note_end(name);
+            let count = self.done.get(&Deed::Tree).copied().unwrap_or(0);
+            let text = format!("{first}[environment]\nCHANGED = \"{count}\"\n");
+            self.machine.fixture.write(&file, &text);
+            self.reload_tree();
+        } else {
+            return false;
+        }
+        true
+    }
+
+    #[track_caller]
+    fn reload_tree(&self) {
+        let begun = Instant::now();
+        loop {
+            let outcome = self.machine.svctl(&["reload"]);
+            if outcome.code == 0 {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "{outcome:?}\n{}", self.last_words());
+        }
     }
 
     /// What requires a service ends with it.
@@ -217,7 +266,7 @@ impl Chaos {
         let spec = self.model.specs.iter().find(|spec| spec.name == name).unwrap();
         let certain = !spec.crashes && !spec.oneshot && self.model.should_run(name);
         let outcome = self.machine.svctl(&["restart", "-t", "20s", name]);
-        self.model.start(name);
+        self.want(name);
         let expected: &[i32] = if certain { &[0] } else { &[0, 1] };
         assert!(expected.contains(&outcome.code), "{outcome:?}\n{}", self.last_words());
     }
@@ -307,11 +356,11 @@ impl Chaos {
         }
         let violations = self.machine.fixture.read("violations");
         lines.extend(violations.lines().filter(|line| line.starts_with(name)).take(3).map(str::to_owned));
-        let inode = std::os::unix::fs::MetadataExt::ino(
-            &std::fs::metadata(self.machine.fixture.path(&format!("held/{name}"))).unwrap(),
-        );
-        let locks = std::fs::read_to_string("/proc/locks").unwrap();
-        lines.extend(locks.lines().filter(|line| line.contains(&format!(":{inode} "))).map(str::to_owned));
+        if let Ok(held) = std::fs::metadata(self.machine.fixture.path(&format!("held/{name}"))) {
+            let inode = format!(":{} ", std::os::unix::fs::MetadataExt::ino(&held));
+            let locks = std::fs::read_to_string("/proc/locks").unwrap();
+            lines.extend(locks.lines().filter(|line| line.contains(&inode)).map(str::to_owned));
+        }
         let log = self.machine.log(name);
         let told: Vec<&String> = log.iter().filter(|line| !line.starts_with("L ")).collect();
         let from = told.len().saturating_sub(40);

@@ -9,6 +9,10 @@ pub(crate) struct Spec {
     pub(crate) oneshot: bool,
     /// It dies by itself.
     pub(crate) crashes: bool,
+    /// It is in the tree only now and then.
+    pub(crate) comes_and_goes: bool,
+    /// Its definition, as it was first.
+    pub(crate) definition: String,
     requires: Vec<String>,
     wants: Vec<String>,
 }
@@ -17,16 +21,20 @@ pub(crate) struct Spec {
 pub(crate) struct Model {
     pub(crate) specs: Vec<Spec>,
     wanted: BTreeSet<String>,
+    absent: BTreeSet<String>,
 }
 
 /// A class of services: how many, the rest of their definition, and how the worker behaves.
-const CLASSES: [(&str, usize, &str, &str); 7] = [
-    ("plain", 16, "", ""),
+const CLASSES: [(&str, usize, &str, &str); 10] = [
+    ("plain", 7, "", ""),
     ("ready", 8, "[ready]\nfd = 3", "ready-after 20"),
     ("finish", 5, "", ""),
     ("slow", 5, "", "stop-delay 100"),
     ("deaf", 5, "[stop]\ntimeout = \"200ms\"", "deaf 1"),
     ("crash", 5, "", "dies-within 500"),
+    ("notify", 4, "[ready]\nnotify = true", "notify-after 15"),
+    ("health", 3, "[health]\ncommand = [\"true\"]\ninterval = \"500ms\"", ""),
+    ("extra", 2, "", ""),
     ("once", 2, "type = \"oneshot\"", "ends-after 30"),
 ];
 
@@ -44,7 +52,8 @@ pub(crate) fn build(mut fixture: Fixture) -> (Fixture, Model) {
     for (class, count, toml, behaviour) in CLASSES {
         for number in 0..count {
             let name = format!("{class}-{number}");
-            fixture = add(fixture, &name, "", toml, behaviour);
+            let definition = definition(&name, "", toml, behaviour);
+            fixture = fixture.service(&name, &definition);
             if class == "finish" {
                 fixture = fixture.finish("exit 0");
             }
@@ -52,6 +61,8 @@ pub(crate) fn build(mut fixture: Fixture) -> (Fixture, Model) {
                 name,
                 oneshot: class == "once",
                 crashes: class == "crash",
+                comes_and_goes: class == "extra",
+                definition,
                 requires: Vec::new(),
                 wants: Vec::new(),
             };
@@ -59,16 +70,25 @@ pub(crate) fn build(mut fixture: Fixture) -> (Fixture, Model) {
         }
     }
     for (name, edges, requires, wants) in CHAIN {
-        fixture = add(fixture, name, edges, "", "ready-after 10");
+        let definition = definition(name, edges, "", "ready-after 10");
+        fixture = fixture.service(name, &definition);
         let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let (requires, wants) = (all(requires), all(wants));
-        specs.push(Spec { name: name.to_owned(), oneshot: false, crashes: false, requires, wants });
+        specs.push(Spec {
+            name: name.to_owned(),
+            oneshot: false,
+            crashes: false,
+            comes_and_goes: false,
+            definition,
+            requires,
+            wants,
+        });
     }
     let wanted = specs.iter().map(|spec| spec.name.clone()).collect();
-    (fixture, Model { specs, wanted })
+    (fixture, Model { specs, wanted, absent: BTreeSet::new() })
 }
 
-fn add(fixture: Fixture, name: &str, edges: &str, toml: &str, behaviour: &str) -> Fixture {
+fn definition(name: &str, edges: &str, toml: &str, behaviour: &str) -> String {
     let worker = env!("CARGO_BIN_EXE_soak-worker");
     let words = [worker, "@T", name].into_iter().chain(behaviour.split_whitespace());
     let words: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
@@ -78,17 +98,38 @@ fn add(fixture: Fixture, name: &str, edges: &str, toml: &str, behaviour: &str) -
     };
     let ready =
         if edges.is_empty() && !behaviour.starts_with("ready-after 10") { "" } else { "[ready]\nfd = 3\n" };
-    let text = format!(
+    format!(
         "command = [{}]\n{edges}{top}\n{tables}\n{ready}[restart]\ndelay = \"10ms\"\nmax-delay = \"80ms\"\n\
          [log]\nrotate = {{ size = \"256KiB\", keep = 1000 }}\n",
         words.join(", ")
-    );
-    fixture.service(name, &text)
+    )
 }
 
 impl Model {
     pub(crate) fn spec(&self, name: &str) -> &Spec {
         self.specs.iter().find(|spec| spec.name == name).unwrap()
+    }
+
+    /// Whether it is in the tree.
+    pub(crate) fn is_there(&self, name: &str) -> bool {
+        !self.absent.contains(name)
+    }
+
+    /// It has been taken out of the tree, or put back, which starts it.
+    pub(crate) fn set_there(&mut self, name: &str, there: bool) {
+        if there {
+            self.absent.remove(name);
+            self.start(name);
+        } else {
+            self.absent.insert(name.to_owned());
+            self.stop(name);
+        }
+    }
+
+    /// Whether a change of its definition says nothing of anything but itself.
+    pub(crate) fn may_change(&self, name: &str) -> bool {
+        let spec = self.spec(name);
+        !spec.oneshot && !spec.crashes && spec.requires.is_empty() && spec.wants.is_empty() && name != "base"
     }
 
     /// Wants a service and what it needs.
