@@ -62,3 +62,29 @@ fn a_stop_reaches_every_process_of_the_group_and_the_supervisor_is_not_in_it() {
     eventually("the stray process is gone", || !process::lives(stray));
     leave(&mut service);
 }
+
+#[test]
+fn a_stop_reaches_the_groups_that_a_service_makes_below_its_own_and_they_go_with_it() {
+    if !usable() {
+        return;
+    }
+    let nested = "G=$(sed -n 's/^0:://p' /proc/self/cgroup)\n\
+                  for root in /sys/fs/cgroup /sys/fs/cgroup/unified; do [ -e $root$G/cgroup.procs ] && G=$root$G && break; done\n\
+                  mkdir -p $G/one/two; echo $G > @T/group\n\
+                  setsid sh -c 'echo 0 > '$G'/one/two/cgroup.procs; trap \"echo term >> @T/trace; exit 0\" TERM\n\
+                  echo $$ > @T/child.new; mv @T/child.new @T/child; while :; do sleep 0.01; done' &\n\
+                  while [ ! -e @T/child ]; do sleep 0.01; done\ntrap 'wait; exit 0' TERM\necho >&3\nwait";
+    let toml = "[ready]\nfd = 3\n[stop]\nscope = \"cgroup\"";
+    let mut service = Fixture::new().service("a", toml).run(nested).start();
+    service.up();
+    let stray = child(&service);
+    let group = std::fs::read_to_string(format!("/proc/{stray}/cgroup")).unwrap();
+    assert!(group.contains("/one/two"), "{group}");
+    let place = service.fixture.read("group").trim().to_owned();
+    service.tell("stop");
+    service.until(State::Down);
+    eventually("the nested process is gone", || !process::lives(stray));
+    assert_eq!(service.fixture.trace(), ["term"], "it was asked before it was killed");
+    leave(&mut service);
+    eventually("its groups are gone", || !std::path::Path::new(&place).exists());
+}
