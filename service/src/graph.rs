@@ -13,6 +13,11 @@
 //! - What conflicts is not wanted at the same time: to want one is to want the other no longer.
 //! - When the machine goes down nothing should run, and what has to be drained is drained first.
 //!
+//! A command and a report may cross on their way: what is told to start may begin although what it requires has failed
+//! in that moment. That cannot be avoided by who decides here, since it was up when this was decided; the stop follows
+//! the start in the same queue as soon as the failure is heard. Reports that have come together are all taken before
+//! anything is decided.
+//!
 //! Only what a change may concern is looked at again: a step costs as much as the service has edges.
 
 mod decide;

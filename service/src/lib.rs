@@ -24,6 +24,7 @@ pub mod shutdown;
 pub mod signal;
 pub mod status;
 pub mod tick;
+pub mod unmounting;
 pub mod wire;
 
 pub use definition::Definition;

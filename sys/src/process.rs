@@ -293,8 +293,11 @@ pub fn aside(work: impl FnOnce()) {
 
 /// Does `work` in a process of its own, and waits for that, but not longer than `limit`: then it is killed, and
 /// left behind if even that takes time. Returns whether it has ended. Only for a program with one thread.
-pub fn within(limit: std::time::Duration, work: impl FnOnce()) -> bool {
-    let Some(pid) = fork(work) else { return false };
+///
+/// # Errors
+/// Those of fork(2): then nothing has been done.
+pub fn within(limit: std::time::Duration, work: impl FnOnce()) -> io::Result<bool> {
+    let pid = fork(work)?;
     let deadline = crate::clock::now().after(limit);
     let ended = open(pid).and_then(|descriptor| {
         let poller = crate::poll::Poller::new()?;
@@ -307,10 +310,14 @@ pub fn within(limit: std::time::Duration, work: impl FnOnce()) -> bool {
     }
     // Not for ever, whatever has become of it.
     let _ = wait(pid.number(), libc::WNOHANG);
-    ended
+    Ok(ended)
 }
 
-fn fork(work: impl FnOnce()) -> Option<Pid> {
+/// Does `work` in a process of its own, which is the caller's to wait for. Only for a program with one thread.
+///
+/// # Errors
+/// Those of fork(2): then nothing has been done.
+pub fn fork(work: impl FnOnce()) -> io::Result<Pid> {
     // SAFETY: there is no other thread, by the contract of the callers, so the child can do whatever we can.
     match unsafe { nix::unistd::fork() } {
         Ok(nix::unistd::ForkResult::Child) => {
@@ -318,8 +325,10 @@ fn fork(work: impl FnOnce()) -> Option<Pid> {
             // SAFETY: ends the process, and runs nothing that is the parent's to run.
             unsafe { libc::_exit(0) }
         }
-        Ok(nix::unistd::ForkResult::Parent { child }) => Pid::new(child.as_raw()),
-        Err(_) => None,
+        Ok(nix::unistd::ForkResult::Parent { child }) => {
+            Pid::new(child.as_raw()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        }
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -403,11 +412,13 @@ mod tests {
     fn what_hangs_is_left_behind_and_what_does_not_is_waited_for() {
         let (reader, writer) = crate::pipe::pair().unwrap();
         // The tests have other threads: nothing is done in the child but system calls.
-        assert!(within(std::time::Duration::from_secs(20), || {
+        let ended = within(std::time::Duration::from_secs(20), || {
             let _ = nix::unistd::write(&writer, b"x");
-        }));
+        });
+        assert!(ended.unwrap());
         assert_eq!(nix::unistd::read(&reader, &mut [0; 8]), Ok(1));
         let nothing = std::time::Duration::from_millis(1);
-        assert!(!within(nothing, || while nix::unistd::read(&reader, &mut [0; 1]).is_ok() {}));
+        let hangs = within(nothing, || while nix::unistd::read(&reader, &mut [0; 1]).is_ok() {});
+        assert!(!hangs.unwrap());
     }
 }
