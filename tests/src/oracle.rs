@@ -17,7 +17,9 @@ mod whole;
 mod world;
 
 use crate::fixture::Fixture;
+use crate::wait::eventually;
 use service::{Pid, Signal};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -127,6 +129,16 @@ pub fn words(name: &str) -> String {
     let command = theirs(name);
     let all = std::iter::once(command.get_program()).chain(command.get_args());
     all.map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// Waits until a supervisor of theirs has taken what was written to its control pipe: what is done next to the service
+/// comes after it.
+#[track_caller]
+pub(crate) fn taken(control: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    // Not to wait for a writer (fifo(7)).
+    let pipe = File::options().read(true).custom_flags(0o4000).open(control).unwrap();
+    eventually("the command is taken", || sys::pipe::pending(&pipe).unwrap() == 0);
 }
 
 /// Runs one of their commands to its end; what it says goes to the fixture's log.

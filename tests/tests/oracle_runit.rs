@@ -287,7 +287,7 @@ fn once_is_left_alone_when_it_has_ended() {
 fn what_ignores_term_is_killed_some_time() {
     let why = "there a service that ignores TERM keeps runsv, and so the machine, waiting for ever (sv kills after \
                seven seconds if it is told to with force-stop); here KILL follows, after a minute by default";
-    let files = directory(STUBBORN).file("service.d/limit.toml", "[stop]\ntimeout = \"200ms\"\n");
+    let files = directory(STUBBORN).file("service.d/limit.toml", "[stop]\ntimeout = \"3s\"\n");
     different(why, &files, |player| {
         player.see("run");
         player.ask(Ask::Down);
@@ -334,7 +334,7 @@ fn a_check_is_readiness() {
         }
         player.tool(("sv -w 1 check a", 1), ("wait -t 1s a", 99));
         player.write("good", "");
-        player.tool(("sv -w 5 check a", 0), ("wait a", 0));
+        player.tool(("sv check a", 0), ("wait a", 0));
         player.until("ready", |view| view.ready);
     });
 }

@@ -3,8 +3,9 @@
 use super::{Ask, Side, View};
 use crate::fixture::Fixture;
 use crate::process;
-use crate::wait::{eventually, eventually_some};
+use crate::wait::{DEADLINE, PAUSE, eventually, eventually_some};
 use service::{Pid, Signal};
+use std::time::Instant;
 
 /// One side, and what has been seen there.
 pub struct Player<'a> {
@@ -66,7 +67,15 @@ impl<'a> Player<'a> {
     #[track_caller]
     pub fn until(&mut self, what: &str, wanted: impl Fn(View) -> bool) {
         let what = format!("{} says {what}", self.who());
-        eventually_some(&what, || self.side.view().filter(|view| wanted(*view)));
+        let begun = Instant::now();
+        loop {
+            let view = self.side.view();
+            if view.is_some_and(&wanted) {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "waited too long until {what}: it says {view:?}");
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// Waits until it is said to be up.

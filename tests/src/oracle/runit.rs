@@ -1,7 +1,7 @@
 //! runsv (runsv(8), sv(8)).
 
 use super::compare::{self, Whose};
-use super::{Ask, Directory, Player, Side, View, run, theirs};
+use super::{Ask, Directory, Player, Side, View, run, taken, theirs};
 use crate::fixture::Fixture;
 use crate::wait::{eventually, eventually_some};
 use service::{Pid, Signal};
@@ -47,7 +47,11 @@ impl Runit {
     /// One character of runsv's control interface (runsv(8), CONTROL).
     fn control(&self, letter: &str) {
         let path = self.fixture.path("services/a/supervise/control");
-        File::options().write(true).open(path).unwrap().write_all(letter.as_bytes()).unwrap();
+        File::options().write(true).open(&path).unwrap().write_all(letter.as_bytes()).unwrap();
+        // While a control script runs it takes nothing.
+        if !self.fixture.path("services/a/control").exists() {
+            taken(&path);
+        }
     }
 }
 
@@ -101,7 +105,9 @@ impl Side for Runit {
         let text = text.strip_suffix('\n')?;
         let (up, over) = (text.starts_with("run"), text.starts_with("down"));
         let wanted = if over { text.contains("want up") } else { !text.contains("want down") };
-        Some(View { up, wanted, ready: up, paused: text.contains("paused"), over })
+        // It notes that for one that is down, too.
+        let paused = up && text.contains("paused");
+        Some(View { up, wanted, ready: up, paused, over })
     }
 
     fn supervisor(&self) -> Pid {
@@ -111,7 +117,8 @@ impl Side for Runit {
     fn tool(&self, words: &[&str]) -> i32 {
         let (name, rest) = words.split_first().unwrap();
         let mut command = theirs(name);
-        command.args(rest).env("SVDIR", self.fixture.path("services"));
+        // Unless it is told otherwise it waits as long as we do, and not the usual 7 seconds.
+        command.args(rest).env("SVDIR", self.fixture.path("services")).env("SVWAIT", "25");
         run(command, &self.fixture.path("services")).status.code().unwrap_or(-1)
     }
 

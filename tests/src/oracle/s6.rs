@@ -1,7 +1,7 @@
 //! s6-supervise (s6-supervise(1), s6-svc(1), s6-svstat(1)).
 
 use super::compare::{self, Whose};
-use super::{Ask, Directory, Player, Side, View, run, theirs};
+use super::{Ask, Directory, Player, Side, View, run, taken, theirs};
 use crate::fixture::Fixture;
 use crate::wait::{eventually, eventually_some};
 use service::{Pid, Signal};
@@ -44,6 +44,7 @@ impl S6 {
         command.args(options).arg(self.directory);
         let output = run(command, &self.fixture.path("services"));
         assert!(output.status.success(), "s6-svc {options:?}");
+        taken(&self.fixture.path("services").join(self.directory).join("supervise/control"));
     }
 }
 

@@ -5,11 +5,15 @@ use super::root;
 use crate::fixture::Fixture;
 use crate::process;
 use crate::programs::program;
-use crate::wait::{eventually, eventually_some};
+use crate::wait::{eventually_some, some_within};
 use service::status::{State, Status};
 use service::{Pid, Signal};
 use std::fs::File;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// How long a daemon may take to come up, or to go: a database on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whether this user may make one: the daemons change their users, which takes root.
 #[must_use]
@@ -119,11 +123,22 @@ impl World {
     /// If that is refused.
     #[must_use]
     pub fn run(&self, script: &str) -> Output {
+        self.run_within(20, script)
+    }
+
+    fn run_within(&self, seconds: u32, script: &str) -> Output {
         let mut command = Command::new("nsenter");
         command.arg("--target").arg(self.first.to_string());
         command.args(["--mount", "--pid", "--net", "--ipc", "--uts", "--root", "--wd=/"]);
         command.args(["/usr/bin/env", "-", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
-        command.args([&format!("SVDIR={}", self.tree), "/usr/bin/timeout", "20", "/bin/bash", "-c", script]);
+        command.args([
+            &format!("SVDIR={}", self.tree),
+            "/usr/bin/timeout",
+            &seconds.to_string(),
+            "/bin/bash",
+            "-c",
+            script,
+        ]);
         command.stdin(Stdio::null()).output().unwrap()
     }
 
@@ -138,8 +153,8 @@ impl World {
     #[track_caller]
     pub fn wait_for(&self, script: &str, text: &str) {
         let who = self.under.program();
-        eventually(&format!("{who}: `{script}` says {text:?}"), || {
-            self.says(script).is_some_and(|output| output.contains(text))
+        some_within(PATIENCE, &format!("{who}: `{script}` says {text:?}"), || {
+            self.says(script).filter(|output| output.contains(text))
         });
     }
 
@@ -166,12 +181,12 @@ impl World {
     /// for another.
     #[track_caller]
     pub fn kill(&self, name: &str) {
-        let old = eventually_some(&format!("{name} runs"), || self.pid(name));
+        let old = some_within(PATIENCE, &format!("{name} runs"), || self.pid(name));
         let script = format!(
             "read -r program < /proc/{old}/comm; grep -lx \"$program\" /proc/[0-9]*/comm | cut -d/ -f3 | xargs kill -KILL"
         );
         let _ = self.run(&script);
-        eventually(&format!("{name} runs again"), || self.pid(name).is_some_and(|pid| pid != old));
+        some_within(PATIENCE, &format!("{name} runs again"), || self.pid(name).filter(|pid| *pid != old));
     }
 
     /// Takes everything down in order, and waits until nothing runs any more.
@@ -185,12 +200,12 @@ impl World {
             Under::Runit => {
                 // On HUP runsvdir tells every runsv to end, and ends itself without waiting for them (runsvdir(8)); then
                 // whatever is left would be killed. So they are told first, as runit's stage 3 does.
-                let _ = self.run(&format!("sv -w 15 force-stop {tree}/*; sv exit {tree}/*"));
+                let _ = self.run_within(100, &format!("sv -w 60 force-stop {tree}/*; sv exit {tree}/*"));
                 process::send(self.first, Signal::HUP);
             }
             Under::S6 => assert!(self.run(&format!("s6-svscanctl -t {tree}")).status.success()),
         }
-        eventually("the machine has gone down", || self.child.try_wait().unwrap().is_some());
+        some_within(PATIENCE, "the machine has gone down", || self.child.try_wait().unwrap());
     }
 
     /// Has a service started or stopped by whoever supervises; `a/log` is the logger of `a`.

@@ -1,4 +1,7 @@
 //! What an operator does with `sv`, and with `svctl`: what happens, what is waited for, and the exit codes.
+//!
+//! `sv` goes by what runsv has written down, which may be a moment behind what a service traces: each waits until the
+//! service is said to be up before it is used.
 
 use std::time::SystemTime;
 use tests::oracle::runit::{different, directory, same};
@@ -17,12 +20,12 @@ fn polite() -> Directory {
     directory(POLITE).under_init()
 }
 
-/// Killed a second after a stop that it ignores, under ours. Its second run ignores nothing.
+/// Killed three seconds after a stop that it ignores, under ours. Its second run ignores nothing.
 fn stubborn() -> Directory {
     let run = "trap 'note term; [ -e @T/second ] && exit 0; touch @T/first' TERM\n\
                [ -e @T/first ] && touch @T/second\nnote run\nwhile :; do sleep 0.01; done";
     let files = directory(run).script("finish", "note finish $1 $2").under_init();
-    files.file("service.d/limit.toml", "[stop]\ntimeout = \"1s\"\n")
+    files.file("service.d/limit.toml", "[stop]\ntimeout = \"3s\"\n")
 }
 
 /// To sv, which counts in whole seconds, what was started within this one has been restarted already.
@@ -42,11 +45,13 @@ fn start_and_stop_and_restart_wait_and_are_0_when_it_is_done() {
         player.tool(("sv start a", 0), ("start a", 0));
         player.until_up();
         player.see("run");
+        player.until_up();
         player.tool(("sv start a", 0), ("start a", 0));
         until_it_is_older(player);
         player.tool(("sv restart a", 0), ("restart a", 0));
         player.see("term");
         player.see("run");
+        player.until_up();
         player.tool(("sv stop a", 0), ("stop a", 0));
         player.see("term");
         player.until_down();
@@ -60,6 +65,7 @@ fn what_only_signals_does_not_wait() {
                trap 'note alarm' ALRM\nnote run\nwhile :; do sleep 0.01; done";
     same(&directory(run).under_init(), |player| {
         player.see("run");
+        player.until_up();
         for (sv, signal, event) in [
             ("hup", "HUP", "hup"),
             ("1", "USR1", "usr1"),
@@ -84,6 +90,7 @@ fn reload_is_hup() {
     let run = "trap 'note hup' HUP\nnote run\nwhile :; do sleep 0.01; done";
     same(&directory(run).under_init(), |player| {
         player.see("run");
+        player.until_up();
         player.tool(("sv reload a", 0), ("reload a", 0));
         player.see("hup");
     });
@@ -130,6 +137,7 @@ fn a_stop_that_takes_too_long_goes_on() {
     let files = directory(STUBBORN).file("service.d/limit.toml", "[stop]\ntimeout = \"10m\"\n").under_init();
     different(CODES, &files, |player| {
         player.see("run");
+        player.until_up();
         player.tool(("sv -w 1 stop a", 1), ("stop -t 1s a", 99));
         player.see("term");
         player.until("up and unwanted", |view| view.up && !view.wanted);
@@ -142,7 +150,8 @@ fn a_stop_that_takes_too_long_goes_on() {
 fn force_stop_and_stop_kill_what_does_not_end() {
     different(KILLS, &stubborn(), |player| {
         player.see("run");
-        player.tool(("sv -w 1 force-stop a", 1), ("stop a", 0));
+        player.until_up();
+        player.tool(("sv -w 3 force-stop a", 1), ("stop a", 0));
         player.see("term");
         player.see("finish -1 9");
         player.until_down();
@@ -153,6 +162,7 @@ fn force_stop_and_stop_kill_what_does_not_end() {
 fn force_stop_of_what_ends_is_a_stop() {
     same(&polite(), |player| {
         player.see("run");
+        player.until_up();
         player.tool(("sv force-stop a", 0), ("stop a", 0));
         player.see("term");
         player.until_down();
@@ -164,8 +174,9 @@ fn force_restart_and_restart_kill_what_does_not_end() {
     for verb in ["force-restart", "force-reload"] {
         different(KILLS, &stubborn(), |player| {
             player.see("run");
+            player.until_up();
             until_it_is_older(player);
-            player.tool((&format!("sv -w 1 {verb} a"), 1), ("restart a", 0));
+            player.tool((&format!("sv -w 3 {verb} a"), 1), ("restart a", 0));
             player.see("term");
             player.see("finish -1 9");
             player.see("run");
@@ -180,7 +191,8 @@ fn force_shutdown_ends_the_supervisor_too() {
                with the service's directory, or with the machine";
     different(why, &stubborn(), |player| {
         player.see("run");
-        player.tool(("sv -w 1 force-shutdown a", 1), ("stop a", 0));
+        player.until_up();
+        player.tool(("sv -w 3 force-shutdown a", 1), ("stop a", 0));
         player.see("term");
         if player.ours {
             player.see("finish -1 9");
@@ -223,6 +235,7 @@ fn status_is_0_for_what_is_up_and_for_what_is_meant_to_be_down() {
 fn a_name_that_is_none() {
     different(CODES, &polite(), |player| {
         player.see("run");
+        player.until_up();
         player.tool(("sv status nobody", 1), ("status nobody", 3));
         player.tool(("sv start nobody", 1), ("start nobody", 3));
         player.tool(("sv stop a nobody", 1), ("stop a nobody", 3));
@@ -233,6 +246,7 @@ fn a_name_that_is_none() {
 fn a_verb_that_is_none_is_100() {
     same(&polite(), |player| {
         player.see("run");
+        player.until_up();
         player.tool(("sv frobnicate a", 100), ("frobnicate a", 100));
         player.tool(("sv", 100), ("start", 100));
     });

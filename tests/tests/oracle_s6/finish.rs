@@ -83,7 +83,7 @@ fn a_finish_that_cannot_be_executed_is_passed_over() {
 fn a_finish_that_takes_too_long_is_killed() {
     // Long enough for it to have said so.
     let files = directory(&ends(2, "exit 1")).script("finish", "note finish\nexec sleep 1000");
-    same(&files.file("timeout-finish", "1500\n"), |player| {
+    same(&files.file("timeout-finish", "3000\n"), |player| {
         player.see("run");
         player.see("finish");
         player.see("run");

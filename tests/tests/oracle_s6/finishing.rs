@@ -158,9 +158,19 @@ fn every_command_while_a_stop_goes_on() {
             (Ask::Restart, &["finish 0"], DOWN),
             (Ask::Continue, &["finish 0"], DOWN),
             (Ask::Send(Signal::TERM), &["finish 0"], DOWN),
-            (Ask::Send(Signal::KILL), &["finish 256"], DOWN),
         ],
     );
+}
+
+#[test]
+fn kill_while_a_stop_goes_on_ends_it_at_once() {
+    same(&directory(SLOW).script("finish", "note finish $1 $2"), |player| {
+        player.see("run");
+        is_told_to_stop(player);
+        player.ask(Ask::Send(Signal::KILL));
+        player.see("finish 256 9");
+        player.until_down();
+    });
 }
 
 #[test]
@@ -186,9 +196,11 @@ fn pause_while_a_stop_goes_on() {
         player.see("run");
         is_told_to_stop(player);
         player.ask(Ask::Pause);
-        release(player);
-        if !player.ours {
+        if player.ours {
+            release(player);
+        } else {
             player.until("up and paused", |view| (view.up, view.paused) == PAUSED);
+            release(player);
             player.note("held up");
             player.ask(Ask::Continue);
         }
@@ -201,7 +213,7 @@ fn a_stop_that_is_asked_for_twice() {
     let why = "there each one sends the signal again, and puts off what timeout-kill says; here a stop goes on as it \
                has begun";
     let files = directory(STUBBORN).script("finish", "note finish $1 $2");
-    different(why, &files.file("timeout-kill", "1500\n"), |player| {
+    different(why, &files.file("timeout-kill", "5000\n"), |player| {
         player.see("run");
         player.ask(Ask::Down);
         player.see("term");

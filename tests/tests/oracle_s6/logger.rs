@@ -55,7 +55,7 @@ fn a_logger_can_be_down() {
 
 #[test]
 fn a_logger_that_ignores_term_is_killed_after_its_timeout_kill() {
-    let files = directory(STUBBORN).script("finish", "note finish $1 $2").file("timeout-kill", "300\n");
+    let files = directory(STUBBORN).script("finish", "note finish $1 $2").file("timeout-kill", "3000\n");
     same(&files.logger(), |player| {
         player.see("run");
         player.ask(Ask::Down);
@@ -68,7 +68,7 @@ fn a_logger_that_ignores_term_is_killed_after_its_timeout_kill() {
 #[test]
 fn a_logger_has_a_down_signal_and_a_timeout_finish_of_its_own() {
     let run = "trap 'note usr1; exit 0' USR1\nnote run\nwhile :; do sleep 0.01; done";
-    let files = directory(run).file("down-signal", "USR1\n").file("timeout-finish", "100\n");
+    let files = directory(run).file("down-signal", "USR1\n").file("timeout-finish", "3000\n");
     same(&files.script("finish", "note finish $1\nexec sleep 1000").logger(), |player| {
         player.see("run");
         player.ask(Ask::Down);

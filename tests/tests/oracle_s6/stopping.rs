@@ -43,7 +43,7 @@ fn a_down_signal_that_is_none_is_term() {
 
 #[test]
 fn what_ignores_term_is_killed_after_timeout_kill() {
-    let files = directory(STUBBORN).script("finish", "note finish $1 $2").file("timeout-kill", "300\n");
+    let files = directory(STUBBORN).script("finish", "note finish $1 $2").file("timeout-kill", "3000\n");
     same(&files, |player| {
         player.see("run");
         player.ask(Ask::Down);
@@ -57,7 +57,7 @@ fn what_ignores_term_is_killed_after_timeout_kill() {
 fn the_whole_group_is_killed_if_the_flag_says_so() {
     let why = "flag-timeout-killpg is since s6 2.12";
     let run = format!("sleep 1000 &\necho $! > @T/child\n{STUBBORN}");
-    let files = directory(&run).script("finish", "note finish $1 $2").file("timeout-kill", "100\n");
+    let files = directory(&run).script("finish", "note finish $1 $2").file("timeout-kill", "3000\n");
     let play = |player: &mut Player<'_>, dies: bool| {
         player.see("run");
         let child = player.pid("child");
@@ -79,7 +79,7 @@ fn the_whole_group_is_killed_if_the_flag_says_so() {
 fn a_restart_of_what_ignores_term() {
     let why = "there -r is the down-signal and no more: what ignores that goes on for ever, whatever timeout-kill \
                says; here a restart always ends";
-    let files = directory(STUBBORN).script("finish", "note finish $1 $2").file("timeout-kill", "100\n");
+    let files = directory(STUBBORN).script("finish", "note finish $1 $2").file("timeout-kill", "3000\n");
     different(why, &files, |player| {
         player.see("run");
         player.ask(Ask::Restart);
