@@ -3,7 +3,7 @@
 use crate::message::reason;
 use crate::runtime::{Init, LOGGER};
 use service::graph::Index;
-use service::wire::LogCommand;
+use service::wire::{LINE_MAX, LogAnswer, LogCommand};
 use service::{Pid, Tick, WaitStatus};
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -88,6 +88,10 @@ impl Init {
     pub(crate) fn owe_logs(&mut self) {
         self.logger.owed = (0..self.services.len()).map(Owed::Keep).collect();
         self.hand_over_logs();
+        // The one before it may have been asked to forget some of them.
+        for index in 0..self.services.len() {
+            self.forget_if_left(index);
+        }
     }
 
     /// Hands the logger one pipe, or new limits for it.
@@ -96,10 +100,38 @@ impl Init {
         self.hand_over_logs();
     }
 
-    /// Has the logger forget a service.
-    pub(crate) fn forget_log(&mut self, name: String) {
-        self.logger.owed.push_back(Owed::Forget(name));
+    /// Has the logger write what is left of a service's lines, and forget it; whether there is anything that it has to
+    /// answer. Until then the pipe stays: a logger that is killed meanwhile leaves them to the next one.
+    pub(crate) fn forget_log(&mut self, index: Index) -> bool {
+        let kept = self.services.get(index).is_some_and(|service| service.log.is_some());
+        if !kept || self.options.logs_to_output {
+            return false;
+        }
+        self.logger.owed.push_back(Owed::Forget(self.graph.name(index).to_owned()));
         self.hand_over_logs();
+        true
+    }
+
+    /// Takes the logger's answers.
+    fn take_answers(&mut self) {
+        let mut buffer = [0; LINE_MAX];
+        loop {
+            let Some(channel) = &self.logger.channel else { return };
+            let Ok(Some((length, _))) = sys::socket::receive(channel, &mut buffer) else { return };
+            let line = buffer.get(..length).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or("");
+            let Some(LogAnswer::Forgotten(name)) = LogAnswer::parse(line) else { continue };
+            let named = |(_, node): &(Index, &service::graph::Node)| node.entry.name == name;
+            let nodes = self.graph.nodes().iter().enumerate();
+            let Some((index, _)) = nodes.filter(named).find(|(index, _)| !self.graph.gone(*index)) else {
+                continue;
+            };
+            if self.has_left(index) {
+                self.forget_service(index);
+            } else {
+                // It has come back meanwhile.
+                self.owe_log(index);
+            }
+        }
     }
 
     /// Tells the logger what it has not been told yet, as much as its channel takes; the rest follows when it
@@ -140,6 +172,7 @@ impl Init {
         {
             let _ = self.poller.remove(channel);
         } else {
+            self.take_answers();
             self.hand_over_logs();
         }
     }

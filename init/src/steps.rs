@@ -66,20 +66,27 @@ impl Init {
 
     /// Lets go of everything that belongs to a service which has left, once it has no supervisor any more.
     pub(crate) fn forget_if_left(&mut self, index: Index) {
-        let Some(service) = self.services.get_mut(index).filter(|_| self.graph.leaving(index)) else {
-            return;
-        };
-        let down = self.graph.nodes().get(index).is_some_and(|node| node.state == State::Down);
-        if service.has_supervisor() || service.needs_supervisor() || !down {
-            return;
+        if self.has_left(index) && !self.forget_log(index) {
+            self.forget_service(index);
         }
+    }
+
+    /// Whether a service is in no plan any more, and nothing of it runs.
+    pub(crate) fn has_left(&self, index: Index) -> bool {
+        let down = self.graph.nodes().get(index).is_some_and(|node| node.state == State::Down);
+        let still = |service: &Service| service.has_supervisor() || service.needs_supervisor();
+        self.graph.leaving(index) && down && !self.services.get(index).is_none_or(still)
+    }
+
+    /// Nothing of it is left to be done.
+    pub(crate) fn forget_service(&mut self, index: Index) {
+        let Some(service) = self.services.get_mut(index) else { return };
         service.forget();
         let name = self.graph.name(index).to_owned();
         self.graph.forgotten(index);
         // On a filesystem in memory: nothing is waited for.
         let _ = std::fs::remove_dir_all(self.options.run.join("service").join(&name));
         self.messages.info(&format!("{name}: forgotten, since it has no definition any more"));
-        self.forget_log(name);
     }
 
     /// What a command asks of the services together, if it does.

@@ -5,7 +5,7 @@
 //! - `/run/init/control` (stream): the same for [`InitCommand`]s.
 //! - the channel between init and a supervisor (seqpacket, inherited): [`Command`]s one way,
 //!   [`Report`]s the other.
-//! - the channel between init and the logger (seqpacket, inherited): [`LogCommand`]s.
+//! - the channel between init and the logger (seqpacket, inherited): [`LogCommand`]s, [`LogAnswer`]s.
 
 mod fault;
 mod init;
@@ -18,7 +18,7 @@ mod tests;
 
 pub use fault::Fault;
 pub use init::{InitCommand, Planned};
-pub use log::LogCommand;
+pub use log::{LogAnswer, LogCommand};
 pub use power::Power;
 pub use report::Report;
 pub use supervisor::{Command, PipeEnd, SupervisorMessage};

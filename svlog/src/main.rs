@@ -2,7 +2,7 @@
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{Mode as Bits, umask};
-use service::wire::{LINE_MAX, LogCommand};
+use service::wire::{LINE_MAX, LogAnswer, LogCommand};
 use service::{Signal, definition};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
@@ -134,6 +134,8 @@ fn obey(logger: &mut Logger, channel: &OwnedFd, logs: &Path) -> Order {
             // One that has no log is forgotten already.
             (Some(LogCommand::Forget(name)), _) => {
                 logger.forget_service(name);
+                // If this is lost, init keeps the pipe, and asks again when it has another reason to.
+                let _ = sys::socket::send(channel, LogAnswer::Forgotten(name).to_string().as_bytes(), None);
             }
             (Some(LogCommand::Keep { .. }) | None, _) => {
                 say(&format_args!("warning: unable to obey {line:?}: it is no order (ignoring it)"));

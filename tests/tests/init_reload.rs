@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use tests::{Ending, Fixture, Machine, Pid, State, eventually};
+use tests::{Ending, Fixture, Machine, Pid, Signal, State, eventually, process};
 
 fn machine() -> Machine {
     let machine =
@@ -116,7 +116,7 @@ fn a_definition_that_changes_nothing_of_the_process_leaves_it_alone_and_applies(
         let words = fs::read(format!("/proc/{supervisor}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&words).contains("--resume")
     });
-    machine.send(before["three"].0.unwrap(), tests::Signal::KILL);
+    machine.send(before["three"].0.unwrap(), Signal::KILL);
     machine.until("three", State::Failed);
 }
 
@@ -216,4 +216,48 @@ fn of_a_thousand_services_a_reload_touches_the_one_that_has_changed() {
         assert_eq!(after[number], before[number]);
     }
     assert_eq!(machine.go_down("poweroff"), Ending::Off);
+}
+
+#[test]
+fn what_a_service_wrote_before_it_was_taken_out_of_the_tree_is_in_its_log_whatever_becomes_of_the_logger() {
+    let script = "trap 'i=0; while [ $i -lt 500 ]; do echo last $i; i=$((i+1)); done; exit 0' TERM\n\
+                  echo >&3\nexec 3>&-\nwhile :; do sleep 1000 & wait; done";
+    let machine = Fixture::new().service("one", "").run("exec sleep 1000");
+    let machine = machine.service("gone", "[ready]\nfd = 3").run(script).boot();
+    machine.until("gone", State::Up);
+    for way in ["kill", "fault", "both"] {
+        if way != "kill" {
+            fs::rename(machine.fixture.path("kept"), machine.fixture.path("services/gone")).unwrap();
+            reload(&machine, 0);
+            machine.until("gone", State::Up);
+        }
+        let logger = tests::wait::eventually_some("there is a logger", || machine.logger());
+        process::send(logger, Signal::STOP);
+        fs::rename(machine.fixture.path("services/gone"), machine.fixture.path("kept")).unwrap();
+        assert_eq!(machine.svctl(&["reload", "--no-wait"]).code, 0);
+        eventually("it is down", || {
+            machine.try_status("gone").is_none_or(|status| status.state == State::Down)
+        });
+        if way != "kill" {
+            let faults = || machine.console().matches("recovered from a fault").count();
+            let before = faults();
+            process::send(machine.init(), Signal::parse("SEGV").unwrap());
+            eventually("it has recovered", || faults() > before);
+        }
+        if way == "fault" {
+            process::send(logger, Signal::CONT);
+        } else {
+            process::send(logger, Signal::KILL);
+        }
+        eventually("nothing of it is left", || !machine.fixture.path("run/service/gone").exists());
+        let log = machine.log("gone");
+        assert_eq!(
+            log.iter().filter(|line| line.starts_with("last ")).count() % 500,
+            0,
+            "{way}: {}",
+            log.len()
+        );
+        assert_eq!(log.last().map(String::as_str), Some("last 499"), "{way}");
+    }
+    assert_eq!(machine.state("one"), State::Up);
 }

@@ -1,4 +1,4 @@
-//! What the logger is told.
+//! What the logger is told, and what it answers.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub enum LogCommand<'a> {
         /// Keep this many rotated files.
         keep: u32,
     },
-    /// Write what the pipe of this service still holds, and forget it.
+    /// Write what the pipe of this service still holds, forget it, and say so.
     Forget(&'a str),
     /// Write what the pipes still hold, make it durable, and exit.
     Finish,
@@ -44,5 +44,45 @@ impl fmt::Display for LogCommand<'_> {
             LogCommand::Forget(name) => write!(f, "forget {name}"),
             LogCommand::Finish => f.write_str("finish"),
         }
+    }
+}
+
+/// What the logger tells init.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogAnswer<'a> {
+    /// What the pipe of this service held is written: its descriptors are of no use any more.
+    Forgotten(&'a str),
+}
+
+impl<'a> LogAnswer<'a> {
+    /// Reads a message.
+    #[must_use]
+    pub fn parse(line: &'a str) -> Option<LogAnswer<'a>> {
+        line.strip_prefix("forgotten ").map(LogAnswer::Forgotten)
+    }
+}
+
+impl fmt::Display for LogAnswer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogAnswer::Forgotten(name) => write!(f, "forgotten {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_and_answers_come_back_from_their_text() {
+        for order in
+            [LogCommand::Keep { name: "a", size: 1, keep: 2 }, LogCommand::Forget("a"), LogCommand::Finish]
+        {
+            assert_eq!(LogCommand::parse(&order.to_string()), Some(order));
+        }
+        let answer = LogAnswer::Forgotten("a");
+        assert_eq!(LogAnswer::parse(&answer.to_string()), Some(answer));
+        assert_eq!(LogAnswer::parse("forget a"), None);
     }
 }

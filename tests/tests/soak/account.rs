@@ -55,10 +55,7 @@ pub(crate) fn check_logs(machine: &Machine, model: &Model, logger_deaths: u64) {
         }
         for (run, (count, seen)) in counts.iter().zip(&seen).enumerate() {
             let name = &spec.name;
-            // A known fault: what a service has written just before it is taken out of the tree is lost if the
-            // logger ends before it has come to it.
-            let whole = seen >= count || spec.comes_and_goes;
-            assert!(whole, "{name}: run {run}: lines from {seen} to {count} are missing");
+            assert!(seen >= count, "{name}: run {run}: lines from {seen} to {count} are missing");
             assert!(*seen <= count + 1, "{name}: run {run}: {seen} lines where {count} were written");
         }
         assert!(repeats <= logger_deaths, "{}: {repeats} repetitions, {logger_deaths} deaths", spec.name);
