@@ -83,7 +83,7 @@ fn real_faults_are_survived_and_said_where_they_were() {
         eventually("init has recovered", || recoveries(&machine) > count);
         assert!(machine.console().contains(&format!("(signal {signal}, number {}", count + 1)), "{fault}");
     }
-    assert!(machine.console().contains("panicked at sys/src/crash.rs"), "a panic says where");
+    assert!(machine.console().contains("panicked at sys/src/crash/fail.rs"), "a panic says where");
     assert_eq!(pids(&machine, &["a"]), before);
 }
 
