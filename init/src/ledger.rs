@@ -255,7 +255,6 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Goes on with one that was left by another.
     pub(crate) fn adopt(file: OwnedFd, faults: Faults) -> Ledger {
-        sys::crash::set_ledger(file.as_fd());
         let room = SERVICES + Found::read(&file).map_or(0, |found| found.services);
         let mut ledger = Ledger { file: Some(file), room, faults, ..Ledger::default() };
         // Before anything that may fail again.

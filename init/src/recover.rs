@@ -89,11 +89,13 @@ impl Takeover {
             words.remove(0);
         }
         let ledger = sys::fd::inherited(ledger).ok();
-        // Before anything is opened here: what the ledger names by mistake must not come to be one of ours.
-        if let Some(file) = &ledger
-            && let Some(found) = Found::read(file)
-        {
-            sys::crash::occupy(found.descriptors(), file.as_fd());
+        if let Some(file) = &ledger {
+            // Should we fail before we have read it, or written one of our own, it is what the next one goes on from.
+            sys::crash::set_ledger(file.as_fd());
+            // Before anything is opened here: what the ledger names by mistake must not come to be one of ours.
+            if let Some(found) = Found::read(file) {
+                sys::crash::occupy(found.descriptors(), file.as_fd());
+            }
         }
         (Some(Takeover { ledger, fault: fault.and_then(Signal::from_number) }), words)
     }
@@ -286,7 +288,11 @@ impl Init {
         self.logger.pid =
             pid.filter(|pid| sys::process::is_child(*pid)).or_else(|| child_called("svlog", None));
         self.logger.started = machine.number("logger-started").map(Tick);
-        self.logger.channel = Some(channel).filter(|_| self.logger.pid.is_some());
+        if self.logger.pid.is_some() {
+            self.logger.channel = Some(channel);
+        } else {
+            self.logger.closing.push(channel);
+        }
     }
 
     fn restore_compiler(&mut self, machine: Lines<'_>) {

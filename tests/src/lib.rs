@@ -23,6 +23,7 @@ pub mod process;
 pub mod programs;
 pub mod supervised;
 pub mod tasks;
+pub mod tracer;
 pub mod wait;
 
 pub use fixture::Fixture;
@@ -32,4 +33,5 @@ pub use service::status::{State, Status, Want};
 pub use service::{Pid, Signal, WaitStatus};
 pub use supervised::Supervised;
 pub use tasks::TaskLimit;
+pub use tracer::Tracer;
 pub use wait::{DEADLINE, eventually};

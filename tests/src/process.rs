@@ -69,6 +69,14 @@ pub fn field(pid: Pid, key: &str) -> Option<String> {
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim().to_owned()))
 }
 
+/// Whether it has a handler for its own faults; that of Rust's runtime for the end of the stack is none.
+#[must_use]
+pub fn survives_faults(pid: Pid) -> bool {
+    let caught = field(pid, "SigCgt").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+    let mut bits = ["SEGV", "ABRT"].into_iter().filter_map(Signal::parse);
+    caught.is_some_and(|mask| bits.all(|signal| mask & (1 << (signal.number() - 1)) != 0))
+}
+
 /// How often it has gone to sleep, which it does once more after each time it is woken.
 ///
 /// # Panics

@@ -110,7 +110,7 @@ impl Service {
             return true;
         };
         if !sys::process::is_child(pid) {
-            self.supervisor = None;
+            self.closing.extend(self.supervisor.take().map(|supervisor| supervisor.channel));
         }
         false
     }

@@ -1,12 +1,15 @@
 //! Descriptors across such a replacement: which numbers still mean something.
 
+use super::HIGHEST;
 use crate::fd::highest_open;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::Ordering::SeqCst;
 
 /// Has each of these numbers mean something, were it only `filler`: so none of them comes to mean what is opened
-/// later.
+/// later. And each of them outlives a fault from now on.
 pub fn occupy(numbers: impl Iterator<Item = RawFd>, filler: BorrowedFd<'_>) {
     for number in numbers.filter(|number| *number > 2) {
+        HIGHEST.fetch_max(number, SeqCst);
         // SAFETY: takes numbers only.
         let open = unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
         if !open {

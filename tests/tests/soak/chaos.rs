@@ -250,12 +250,8 @@ impl Chaos {
             return false;
         }
         let init = self.machine.init();
-        let caught = process::field(init, "SigCgt").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
         let segv = Signal::parse("SEGV").unwrap();
-        // The one for a stack overflow, which is not such a way, is for SEGV and BUS only.
-        let bits = [segv, Signal::parse("ABRT").unwrap()].map(|signal| 1_u64 << (signal.number() - 1));
-        let survives = caught.is_some_and(|mask| bits.iter().all(|bit| mask & bit != 0));
-        let sent = survives && sys::process::signal(init, segv).is_ok();
+        let sent = process::survives_faults(init) && sys::process::signal(init, segv).is_ok();
         self.faulted = sent.then(Instant::now).or(self.faulted);
         sent
     }
