@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::net::UnixStream;
 use tests::{Fixture, Machine, State, eventually, process};
 
 /// Writes a line when it is started, and more than one page of them when it is stopped.
@@ -104,10 +102,14 @@ fn a_reload_that_init_fails_in_still_gives_the_service_its_reader() {
     let machine = Fixture::new().directory("a").executable("run", WRITER).boot();
     eventually("it runs", || machine.fixture.trace().len() == 1);
     give_reader(&machine, "a");
-    let mut client = UnixStream::connect(machine.control()).unwrap();
-    client.write_all(b"reload\n").unwrap();
-    eventually("the tree is read", || machine.fixture.path("run/init/next").exists());
-    process::send(machine.init(), tests::Signal::parse("SEGV").unwrap());
+    std::thread::scope(|scope| {
+        // If init fails before it has put down what it was asked for, svctl asks the next one.
+        let reloading = scope.spawn(|| machine.svctl(&["reload"]));
+        eventually("the tree is read", || machine.fixture.path("run/init/next").exists());
+        process::send(machine.init(), tests::Signal::parse("SEGV").unwrap());
+        let outcome = reloading.join().unwrap();
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+    });
     eventually("its second run is read", || out(&machine).first().is_some_and(|line| line == "starts"));
     machine.until("a", State::Up);
 }
