@@ -27,6 +27,17 @@ pub fn die_with_parent(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(set) }
 }
 
+/// Has the child begin with every signal at its default, whatever is ignored here: a shell ignores INT and QUIT for what
+/// it starts in the background.
+pub fn default_signals(command: &mut Command) -> &mut Command {
+    let reset = || {
+        crate::signals::all_defaults();
+        Ok(())
+    };
+    // SAFETY: after the fork the closure only sets dispositions, by a call that is async-signal-safe.
+    unsafe { command.pre_exec(reset) }
+}
+
 /// Lets the child inherit `fd` under its number; the parent's copy closes when the command is dropped.
 ///
 /// The flag is cleared in the child only, so that no other child spawned meanwhile inherits it too.

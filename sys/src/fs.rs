@@ -7,6 +7,21 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// Whether anybody has the file open for writing: it cannot be executed then (execve(2), `ETXTBSY`). A process that was
+/// forked meanwhile, and has not executed yet, counts. Only for a file of one's own (fcntl(2), `F_SETLEASE`).
+///
+/// # Errors
+/// Those of open(2) and fcntl(2).
+pub fn is_being_written(path: &Path) -> io::Result<bool> {
+    let file = std::fs::File::open(path)?;
+    // SAFETY: takes numbers only. The lease ends with the descriptor.
+    match Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) }) {
+        Ok(_) => Ok(false),
+        Err(Errno::EAGAIN) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Puts `bytes` at `path` in one step: a reader sees the old file or the new one, whole.
 ///
 /// # Errors

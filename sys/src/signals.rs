@@ -23,6 +23,11 @@ pub fn restore_defaults() {
     set_defaults(!OURS.load(Ordering::Relaxed));
 }
 
+/// Gives all signals their defaults. To be called between fork and exec.
+pub(crate) fn all_defaults() {
+    set_defaults(u64::MAX);
+}
+
 /// Gives the signals that are ours their defaults. To be called between clone and exec.
 pub(crate) fn reset() {
     set_defaults(OURS.load(Ordering::Relaxed));

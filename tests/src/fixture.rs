@@ -4,6 +4,7 @@ use crate::machine::{Boot, Machine};
 use crate::process;
 use crate::programs::program;
 use crate::supervised::Supervised;
+use crate::wait::eventually;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,7 @@ impl Fixture {
         let interpreter = if script.starts_with("#!") { "" } else { "#!/bin/sh\n" };
         let file = format!("services/{}/{name}", self.current);
         let fixture = self.file(&file, &format!("{interpreter}{script}\n"));
-        fs::set_permissions(fixture.path(&file), fs::Permissions::from_mode(0o755)).unwrap();
+        make_executable(&fixture.path(&file));
         fixture
     }
 
@@ -205,4 +206,27 @@ impl Drop for Fixture {
         // For a test of directories that cannot be written.
         let _ = fs::remove_dir_all(&self.place);
     }
+}
+
+/// Copies a program.
+///
+/// # Panics
+/// If that is refused.
+pub fn copy_program(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap();
+    until_executable(to);
+}
+
+/// Makes a file executable.
+///
+/// # Panics
+/// If that is refused.
+pub fn make_executable(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    until_executable(path);
+}
+
+/// Waits until nobody has a program open for writing any more: another thread may have forked while we had.
+fn until_executable(path: &Path) {
+    eventually(&format!("nobody writes {}", path.display()), || !sys::fs::is_being_written(path).unwrap());
 }

@@ -81,7 +81,7 @@ impl Boot {
         std::fs::create_dir_all(&place).unwrap();
         for name in programs {
             // That user might not be let into the place where they were built.
-            std::fs::copy(program(name), place.join(name)).unwrap();
+            crate::fixture::copy_program(&program(name), &place.join(name));
         }
         if process::own_user() == 0 {
             for directory in ["", "run", "logs", "services"] {

@@ -41,7 +41,7 @@ fn started(boot: Boot) -> Machine {
     // An ordinary process, so that it sees its clients' numbers.
     let boot = boot.as_ordinary_process();
     // The programs may lie where only their builder is let in.
-    std::fs::copy(program("svctl"), boot.fixture().path("svctl")).unwrap();
+    tests::fixture::copy_program(&program("svctl"), &boot.fixture().path("svctl"));
     let machine = boot.start();
     machine.wait_for_boot();
     for place in ["", "run", "logs"] {

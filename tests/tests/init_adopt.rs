@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use tests::{Fixture, Machine, Signal, State, Status, WaitStatus, Want, eventually, process};
@@ -341,12 +341,12 @@ fn a_program_that_cannot_go_on_is_refused_and_one_that_can_takes_over_in_place()
     let good = std::fs::read_link(&link).unwrap();
     std::fs::remove_file(&link).unwrap();
     std::fs::write(&link, "#!/bin/sh\nexit 1\n").unwrap();
-    std::fs::set_permissions(&link, std::fs::Permissions::from_mode(0o755)).unwrap();
+    tests::fixture::make_executable(&link);
     assert!(ask().starts_with("error the program on disk cannot go on"));
     let same = |status: &Status| (status.pid, status.supervisor, status.restarts, status.started);
     assert_eq!(same(&machine.status("a")), same(&before));
     // A copy is another program, at the same path.
-    std::fs::copy(good, &link).unwrap();
+    tests::fixture::copy_program(&good, &link);
     assert_eq!(ask(), "ok");
     let supervisor = machine.outside(before.supervisor.unwrap());
     // By what it is: its path may be seen from another root.

@@ -298,7 +298,7 @@ fn a_program_that_cannot_go_on_is_refused_and_nothing_is_replaced() {
         let real = std::fs::read_link(&place).unwrap();
         std::fs::remove_file(&place).unwrap();
         std::fs::write(&place, "#!/bin/sh\nexit 1\n").unwrap();
-        std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        tests::fixture::make_executable(&place);
         let outcome = machine.svctl(&["reexec"]);
         assert_eq!(outcome.code, 1, "{}", outcome.output);
         assert!(
@@ -322,7 +322,7 @@ fn a_reload_is_finished_by_who_goes_on() {
         machine.fixture.write("services/new/service.toml", "[ready]\nfd = 3");
         machine.fixture.write("services/new/run", &script.replace("a st", "new st"));
         let run = machine.fixture.path("services/new/run");
-        std::fs::set_permissions(run, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        tests::fixture::make_executable(&run);
         std::fs::remove_dir_all(machine.fixture.path("services/gone")).unwrap();
         // Who was not answered asks again.
         let outcome = std::thread::scope(|scope| {

@@ -62,7 +62,7 @@ fn root_has_its_way_while_a_stranger_does_all_that() {
     let everybody = || std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(boot.fixture().path("programs/svctl"), everybody()).unwrap();
     let copy = boot.fixture().path("hostile");
-    std::fs::copy(env!("CARGO_BIN_EXE_hostile"), &copy).unwrap();
+    tests::fixture::copy_program(Path::new(env!("CARGO_BIN_EXE_hostile")), &copy);
     let machine = boot.start();
     machine.wait_for_boot();
     for place in ["", "run"] {

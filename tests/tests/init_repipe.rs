@@ -23,8 +23,7 @@ fn out(machine: &Machine) -> Vec<String> {
 fn give_reader(machine: &Machine, name: &str) {
     let file = format!("services/{name}/log/run");
     machine.fixture.write(&file, READER);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(machine.fixture.path(&file), mode).unwrap();
+    tests::fixture::make_executable(&machine.fixture.path(&file));
 }
 
 fn reload(machine: &Machine) -> String {

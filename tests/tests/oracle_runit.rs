@@ -109,7 +109,7 @@ fn a_run_that_cannot_be_started_is_tried_again_without_anybody_asking() {
         let new = "services/a/new";
         player.write(new, "#!/bin/sh\necho mended >> @T/trace\nexec sleep 1000\n");
         let (from, to) = (player.fixture().path(new), player.fixture().path("services/a/run"));
-        std::fs::set_permissions(&from, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        tests::fixture::make_executable(&from);
         std::fs::rename(from, to).unwrap();
         player.see("mended");
     });

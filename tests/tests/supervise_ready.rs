@@ -80,9 +80,8 @@ fn a_command_that_ends_with_success_makes_it_ready() {
 }
 
 fn executable(fixture: Fixture, path: &str, text: &str) -> Fixture {
-    use std::os::unix::fs::PermissionsExt;
     let fixture = fixture.file(path, text);
-    std::fs::set_permissions(fixture.path(path), std::fs::Permissions::from_mode(0o755)).unwrap();
+    tests::fixture::make_executable(&fixture.path(path));
     fixture
 }
 

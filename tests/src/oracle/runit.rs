@@ -68,7 +68,8 @@ impl Side for Runit {
         let mut command = theirs("runsv");
         command.arg("a").current_dir(self.fixture.path("services"));
         command.stdout(log.try_clone().unwrap()).stderr(log);
-        self.child = Some(sys::child::die_with_parent(&mut command).spawn().unwrap());
+        self.child =
+            Some(sys::child::die_with_parent(sys::child::default_signals(&mut command)).spawn().unwrap());
         let ok = self.fixture.path("services/a/supervise/ok");
         eventually("runsv listens", || {
             use std::os::unix::fs::OpenOptionsExt;

@@ -61,7 +61,8 @@ impl Side for S6 {
         let mut command = theirs("s6-supervise");
         command.arg(self.directory).current_dir(self.fixture.path("services"));
         command.env("FOREIGN", "of the machine").stdout(log.try_clone().unwrap()).stderr(log);
-        self.child = Some(sys::child::die_with_parent(&mut command).spawn().unwrap());
+        self.child =
+            Some(sys::child::die_with_parent(sys::child::default_signals(&mut command)).spawn().unwrap());
         eventually("s6-supervise listens", || {
             let mut command = theirs("s6-svok");
             command.arg(self.directory).current_dir(self.fixture.path("services")).status().unwrap().success()

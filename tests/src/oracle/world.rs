@@ -96,7 +96,7 @@ impl World {
             std::fs::create_dir_all(fixture.path(directory)).unwrap();
         }
         for name in ["init", "supervise", "svctl", "svlog"] {
-            std::fs::copy(program(name), fixture.path("programs").join(name)).unwrap();
+            crate::fixture::copy_program(&program(name), &fixture.path("programs").join(name));
         }
         fixture.write("prepare", &format!("#!/bin/sh\nset -e\n{prepare}\nexec \"$@\"\n"));
         std::fs::rename(fixture.path("prepare"), fixture.path("programs/prepare")).unwrap();
@@ -107,7 +107,7 @@ impl World {
         command.args(["/bin/sh", "/usr/lib/mainstay/prepare"]);
         command.args(under.command(tree));
         command.stdin(Stdio::null()).stdout(console.try_clone().unwrap()).stderr(console);
-        let child = sys::child::die_with_parent(&mut command).spawn().unwrap();
+        let child = sys::child::die_with_parent(sys::child::default_signals(&mut command)).spawn().unwrap();
         let outer = Pid::new(child.id().cast_signed()).unwrap();
         let name = under.program();
         let first = eventually_some(&format!("{name} runs"), || {

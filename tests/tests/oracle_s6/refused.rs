@@ -13,7 +13,7 @@ fn mend(player: &Player<'_>) {
     let new = "services/a/new";
     player.fixture().write(new, MENDED);
     let (from, to) = (player.fixture().path(new), player.fixture().path("services/a/run"));
-    set_permissions(&from, Permissions::from_mode(0o755)).unwrap();
+    tests::fixture::make_executable(&from);
     if to.is_dir() {
         std::fs::remove_dir_all(&to).unwrap();
     }
