@@ -10,6 +10,7 @@
 //! - `dies-within N`: exits with 7 at some time before that
 //! - `ends-after N`: exits with success then
 //! - `pause N`: the time between two lines (20)
+//! - `sinks 1`: appends what it reads from its standard input to a file of its own
 
 #![allow(
     clippy::unwrap_used,
@@ -55,6 +56,8 @@ struct Worker {
     counts: File,
     run: u64,
     line: u64,
+    /// Where what it reads goes.
+    sunk: Option<File>,
 }
 
 impl Worker {
@@ -64,7 +67,9 @@ impl Worker {
         let counts = options.read(true).write(true).create(true).truncate(false).open(file).unwrap();
         let run = counts.metadata().unwrap().len() / 8;
         counts.write_all_at(&0_u64.to_le_bytes(), run * 8).unwrap();
-        Worker { name, behaviour, counts, run, line: 0 }
+        let sunk = OpenOptions::new().append(true).create(true).open(place.join("sunk").join(&name));
+        let sunk = behaviour.contains_key("sinks").then(|| sunk.unwrap());
+        Worker { name, behaviour, counts, run, line: 0, sunk }
     }
 
     fn after(&self, key: &str, from: Tick) -> Option<Tick> {
@@ -84,7 +89,12 @@ impl Worker {
         let mut stop_at: Option<Tick> = None;
         let pause = millis(self.behaviour.get("pause").copied().unwrap_or(20));
         let mut next_line = begun;
+        let input = self.behaviour.contains_key("sinks").then(std::io::stdin);
+        if let Some(input) = &input {
+            poller.add(input, 1).unwrap();
+        }
         loop {
+            self.sink();
             let now = sys::clock::now();
             let due = |at: Option<Tick>| at.is_some_and(|at| at <= now);
             if due(ready_at.take_if(|at| *at <= now)) {
@@ -99,6 +109,7 @@ impl Worker {
                 std::process::exit(7);
             }
             if due(ends_at) || due(stop_at) {
+                self.sink();
                 std::process::exit(0);
             }
             if next_line <= now {
@@ -110,12 +121,30 @@ impl Worker {
             }
             let deadlines = [Some(next_line), ready_at, notify_at, dies_at, ends_at, stop_at];
             let deadline = deadlines.into_iter().flatten().min();
-            poller.wait(&mut [Ready::default(); 1], deadline).unwrap();
+            let mut ready = [Ready::default(); 2];
+            let count = poller.wait(&mut ready, deadline).unwrap();
+            if let Some(input) = &input
+                && ready[..count].iter().any(|ready| ready.token == 1 && ready.hangup)
+                && sys::pipe::pending(input).unwrap() == 0
+            {
+                poller.remove(input).unwrap();
+            }
             while let Ok(Some((signal, _))) = signals.next() {
                 if signal == Signal::TERM && !self.behaviour.contains_key("deaf") && stop_at.is_none() {
                     stop_at = self.after("stop-delay", sys::clock::now()).or(Some(sys::clock::now()));
                 }
             }
+        }
+    }
+
+    /// Takes over what there is to read. It is lost if this is killed in between, so nobody does that.
+    fn sink(&mut self) {
+        let Some(sunk) = &mut self.sunk else { return };
+        while sys::pipe::pending(std::io::stdin()).unwrap() > 0 {
+            let mut buffer = [0; 4096];
+            // Not by the library's handle, which reads more than it is asked for.
+            let count = nix::unistd::read(std::io::stdin(), &mut buffer).unwrap();
+            sunk.write_all(&buffer[..count]).unwrap();
         }
     }
 

@@ -135,8 +135,9 @@ impl Chaos {
                     return false;
                 };
                 let signal = if deed == Deed::Kill { Signal::KILL } else { Signal::TERM };
-                // One that is killed has failed, and is not started again.
-                if self.model.spec(name).oneshot {
+                // One that is killed has failed, and is not started again; or loses what it has read.
+                let spec = self.model.spec(name);
+                if spec.oneshot || (spec.sinks && deed == Deed::Kill) {
                     return false;
                 }
                 return self.send(pid, signal);

@@ -35,7 +35,7 @@ fn fifty_services_come_through_whatever_happens_to_them() {
     eprintln!("soak: {} seconds, SOAK_SEED={seed}", time.as_secs());
     let mut random = Random::new(seed);
     let (fixture, model) = model::build(Fixture::new());
-    for directory in ["held", "counts"] {
+    for directory in ["held", "counts", "sunk"] {
         std::fs::create_dir_all(fixture.path(directory)).unwrap();
     }
     let mut chaos = Chaos::new(fixture.boot(), model);

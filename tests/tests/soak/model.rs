@@ -11,6 +11,10 @@ pub(crate) struct Spec {
     pub(crate) crashes: bool,
     /// It is in the tree only now and then.
     pub(crate) comes_and_goes: bool,
+    /// The service that reads what it writes, if that is not the logger.
+    pub(crate) sink: Option<String>,
+    /// It would lose what it has read if it were killed.
+    pub(crate) sinks: bool,
     /// Its definition, as it was first.
     pub(crate) definition: String,
     requires: Vec<String>,
@@ -25,8 +29,10 @@ pub(crate) struct Model {
 }
 
 /// A class of services: how many, the rest of their definition, and how the worker behaves.
-const CLASSES: [(&str, usize, &str, &str); 10] = [
-    ("plain", 7, "", ""),
+const CLASSES: [(&str, usize, &str, &str); 12] = [
+    ("plain", 5, "", ""),
+    ("flow", 1, "[stop]\ntimeout = \"1s\"", "pause 40"),
+    ("sink", 1, "", "sinks 1"),
     ("ready", 8, "[ready]\nfd = 3", "ready-after 20"),
     ("finish", 5, "", ""),
     ("slow", 5, "", "stop-delay 100"),
@@ -62,6 +68,8 @@ pub(crate) fn build(mut fixture: Fixture) -> (Fixture, Model) {
                 oneshot: class == "once",
                 crashes: class == "crash",
                 comes_and_goes: class == "extra",
+                sink: (class == "flow").then(|| "sink-0".to_owned()),
+                sinks: class == "sink",
                 definition,
                 requires: Vec::new(),
                 wants: Vec::new(),
@@ -79,6 +87,8 @@ pub(crate) fn build(mut fixture: Fixture) -> (Fixture, Model) {
             oneshot: false,
             crashes: false,
             comes_and_goes: false,
+            sink: None,
+            sinks: false,
             definition,
             requires,
             wants,
@@ -98,9 +108,10 @@ fn definition(name: &str, edges: &str, toml: &str, behaviour: &str) -> String {
     };
     let ready =
         if edges.is_empty() && !behaviour.starts_with("ready-after 10") { "" } else { "[ready]\nfd = 3\n" };
+    let to = if name == "flow-0" { "to = \"sink-0\"\n" } else { "" };
     format!(
         "command = [{}]\n{edges}{top}\n{tables}\n{ready}[restart]\ndelay = \"10ms\"\nmax-delay = \"80ms\"\n\
-         [log]\nrotate = {{ size = \"256KiB\", keep = 1000 }}\n",
+         [log]\n{to}rotate = {{ size = \"256KiB\", keep = 1000 }}\n",
         words.join(", ")
     )
 }
