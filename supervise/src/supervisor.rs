@@ -324,7 +324,9 @@ impl Supervisor {
     /// Whether nothing is under way that would have to be begun again.
     pub(crate) fn may_be_replaced(&self) -> bool {
         let awaits = self.adopted.as_ref().is_some_and(|adopted| adopted.deadline.is_some());
-        !self.exiting && !awaits && !self.tasks.reloads()
+        // The one after us does not tell of what is down: init has to have heard of it from us.
+        let told = !self.report_pending || self.channel.is_none();
+        !self.exiting && !awaits && !self.tasks.reloads() && told
     }
 
     fn read_signals(&mut self) {

@@ -72,7 +72,8 @@ pub(crate) fn build(mut fixture: Fixture) -> (Fixture, Model) {
                 sinks: class == "sink",
                 definition,
                 requires: Vec::new(),
-                wants: Vec::new(),
+                // Who writes to another wants it.
+                wants: if class == "flow" { vec!["sink-0".to_owned()] } else { Vec::new() },
             };
             specs.push(spec);
         }
