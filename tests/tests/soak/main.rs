@@ -49,6 +49,9 @@ fn fifty_services_come_through_whatever_happens_to_them() {
     eprintln!("soak: {before}\nsoak: {after}");
     after.assert_no_growth_since(&before);
     account::check_runs(&chaos);
+    // What is still in the pipe to a reader that is not wanted would be read by nobody.
+    let started = chaos.machine.svctl(&["start", "sink-0"]);
+    assert_eq!(started.code, 0, "{started:?}");
     chaos.power_off();
     let Chaos { machine, model, logger_deaths, .. } = chaos;
     account::check_logs(&machine, &model, logger_deaths);
