@@ -63,7 +63,8 @@ fn restart_by(
     loop {
         match try_restart(&mut connection, &mut progress, &mut taken, begun, patience)? {
             Attempt::Gone if connection.reopen()? => {}
-            Attempt::Gone => return Err(gone()),
+            // None comes after it, as after the end of a oneshot: who asks for another run asks init.
+            Attempt::Gone => return Ok(None),
             Attempt::Over(outcome) => return Ok(outcome),
         }
     }

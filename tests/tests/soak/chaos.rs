@@ -277,6 +277,14 @@ impl Chaos {
             self.tell(&format!("stop {name}"));
             self.model.stop(name);
         }
+        // What there is to hold would differ otherwise.
+        let others = self.model.specs.iter().filter(|spec| !spec.crashes);
+        for name in others.map(|spec| spec.name.clone()).collect::<Vec<_>>() {
+            if !self.model.is_there(&name) {
+                self.change_tree(&name);
+            }
+            self.want(&name);
+        }
         let begun = Instant::now();
         while let Some(wrong) = self.misfits() {
             assert!(begun.elapsed() < DEADLINE, "not where they are wanted:\n{wrong}\n{}", self.last_words());
