@@ -24,7 +24,7 @@ fn what_is_required_is_ready_before_what_requires_it_starts() {
         "echo slow begins >> @T/trace\nsleep 0.05\necho slow is ready >> @T/trace\necho >&3\nexec sleep 1000";
     let once = "sleep 0.05\necho once is done >> @T/trace";
     let machine = Fixture::new()
-        .tracing("z-first", "requires = [\"once\", \"slow\"]")
+        .tracing("z-first", "requires = [\"once\", \"slow\"]\n[ready]\nfd = 3")
         .tracing("a-last", "requires = [\"z-first\"]")
         .service("once", "type = \"oneshot\"")
         .run(once)
