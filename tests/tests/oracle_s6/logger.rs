@@ -85,7 +85,7 @@ fn a_logger_is_stopped_as_any_service() {
         player.ask(Ask::Down);
         player.see("term");
         player.until_down();
-        player.ask(Ask::Once);
+        player.ask(Ask::Up);
         player.see("run");
         player.until_up();
     });
