@@ -61,6 +61,7 @@ fn what_failed_is_told_with_its_last_exit_and_its_last_words() {
         .run("echo no disk; exit 127")
         .tracing("top", "requires = [\"base\"]")
         .boot();
+    machine.until("top", State::Failed);
     eventually("the log has it", || !machine.log("base").is_empty());
     let (code, text) = why(&machine, "top");
     assert_eq!(
