@@ -23,7 +23,7 @@ pub(crate) fn check_runs(chaos: &Chaos) {
         if wrong.is_empty() {
             return;
         }
-        // One that dies by itself may have begun a run that its supervisor has yet to tell of.
+        // One that has just begun has yet to count itself.
         assert!(begun.elapsed() < DEADLINE, "{}", wrong.join("\n"));
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -270,7 +270,7 @@ impl Chaos {
 
     /// Lets everything come to rest, looks at it, and puts the services that die by themselves back.
     #[track_caller]
-    pub(crate) fn at_rest<T>(&mut self, look: impl FnOnce(&Machine, &Model) -> T) -> T {
+    pub(crate) fn at_rest<T>(&mut self, look: impl FnOnce(&Chaos) -> T) -> T {
         let dying = self.model.specs.iter().filter(|spec| spec.crashes && self.model.wanted(&spec.name));
         let dying: Vec<String> = dying.map(|spec| spec.name.clone()).collect();
         for name in &dying {
@@ -291,7 +291,7 @@ impl Chaos {
             self.let_all_go_on();
             std::thread::sleep(Duration::from_millis(5));
         }
-        let seen = look(&self.machine, &self.model);
+        let seen = look(self);
         for name in &dying {
             self.tell(&format!("start {name}"));
             self.model.start(name);
