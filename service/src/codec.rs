@@ -1,6 +1,8 @@
 //! The text form of everything that the programs hand each other: lines of `key value`, one value a line,
 //! with backslash escapes for what would end it. `cat` shows it, and reading it needs no parser's heap.
 
+pub mod words;
+
 use std::fmt::Write;
 
 /// Writes lines of `key value`.

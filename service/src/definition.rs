@@ -5,11 +5,19 @@
 //! versions are told apart.
 
 mod compiled;
+mod image;
+mod prepared;
+mod process;
+mod sockets;
 
 use crate::signal::Signal;
 use std::time::Duration;
 
 pub use compiled::{DecodeError, HEADER};
+pub use image::{Image, Volume};
+pub use prepared::Prepared;
+pub use process::{Apart, ControlGroup, Process};
+pub use sockets::{Address, Socket, UnixKind};
 
 /// What kind of thing a service directory defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +97,18 @@ pub struct Definition {
     pub reads_pipe: bool,
     /// It gets this descriptor, which holds a lock on the service as long as it is open anywhere (s6's lock-fd).
     pub lock_descriptor: Option<i32>,
-    /// Its main process is the first of a new PID namespace (s6's flag-newpidns).
-    pub new_pid_namespace: bool,
+    /// What the main process runs in.
+    pub process: Process,
+    /// The sockets that are held for it.
+    pub sockets: Vec<Socket>,
+    /// Whether it is started only when somebody connects.
+    pub start_on_connection: bool,
+    /// What is run before each start, and must end with exit 0: it makes the root that the process runs in.
+    pub prepare_command: Vec<String>,
+    /// How long that may take; none is for ever.
+    pub prepare_timeout: Option<Duration>,
+    /// The image that it runs from.
+    pub image: Option<Image>,
     /// It gets the environment, the standard descriptors and the listening sockets that init was given: the
     /// command of a container.
     pub inherit: bool,
@@ -300,7 +318,12 @@ impl Definition {
             output_to: None,
             reads_pipe: false,
             lock_descriptor: None,
-            new_pid_namespace: false,
+            process: Process::default(),
+            sockets: Vec::new(),
+            start_on_connection: false,
+            prepare_command: Vec::new(),
+            prepare_timeout: None,
+            image: None,
             inherit: false,
             log: Log::default(),
         }
@@ -328,7 +351,9 @@ impl Definition {
         only.output_to.clone_from(&self.output_to);
         only.reads_pipe = self.reads_pipe;
         only.lock_descriptor = self.lock_descriptor;
-        only.new_pid_namespace = self.new_pid_namespace;
+        only.process = self.process.clone();
+        only.sockets.clone_from(&self.sockets);
+        only.image.clone_from(&self.image);
         only.inherit = self.inherit;
         if matches!(self.ready.method, ReadyMethod::Descriptor(_) | ReadyMethod::Notify(_)) {
             only.ready.method = self.ready.method.clone();

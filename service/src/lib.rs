@@ -20,6 +20,7 @@ pub mod notify;
 pub mod places;
 pub mod plan;
 pub mod settings;
+pub mod setup;
 pub mod shutdown;
 pub mod signal;
 pub mod status;

@@ -81,7 +81,7 @@ impl Supervisor {
                 extra: &extra,
                 variables: &variables,
                 own_number: self.definition.watchdog.is_some().then_some(c"WATCHDOG_PID="),
-                new_pid_namespace: self.definition.new_pid_namespace,
+                new_pid_namespace: self.definition.process.apart(service::setup::Namespace::Pid),
                 inherited: self.inherited.as_ref(),
                 cgroup: self.group.as_ref().map(Group::entry),
                 record: self.record_in(Slot::Main),

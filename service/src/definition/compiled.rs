@@ -10,7 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// The first line of a compiled definition; the number is its version.
-pub const HEADER: &str = "mainstay-definition 2";
+pub const HEADER: &str = "mainstay-definition 3";
 
 /// Why a compiled definition could not be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -196,8 +196,19 @@ impl Definition {
         out.lines("output-to", &self.output_to);
         out.line("reads-pipe", self.reads_pipe);
         out.lines("lock-descriptor", self.lock_descriptor);
-        out.line("new-pid-namespace", self.new_pid_namespace);
         out.line("inherit", self.inherit);
+        self.process.encode(out);
+        out.lines("socket", &self.sockets);
+        if self.start_on_connection {
+            out.line("start-on-connection", true);
+        }
+        out.lines("prepare-argument", &self.prepare_command);
+        if let Some(timeout) = self.prepare_timeout {
+            out.line("prepare-timeout", timeout.as_millis());
+        }
+        if let Some(image) = &self.image {
+            image.encode(out);
+        }
     }
 
     fn encode_ready(&self, out: &mut Writer) {
@@ -280,12 +291,18 @@ impl Definition {
             "output-to" => self.output_to = Some(value),
             "reads-pipe" => self.reads_pipe = value.parse().ok()?,
             "lock-descriptor" => self.lock_descriptor = Some(value.parse().ok()?),
-            "new-pid-namespace" => self.new_pid_namespace = value.parse().ok()?,
+            "socket" => self.sockets.push(value.parse().ok()?),
+            "start-on-connection" => self.start_on_connection = value.parse().ok()?,
+            "prepare-argument" => self.prepare_command.push(value),
+            "prepare-timeout" => self.prepare_timeout = Some(milliseconds(&value)?),
             "inherit" => self.inherit = value.parse().ok()?,
+            key if key.starts_with("image-") => {
+                return self.image.get_or_insert_default().set(key, value);
+            }
             key if key.starts_with("health-") => {
                 return set_health(self.health.get_or_insert_default(), key, value);
             }
-            _ => return self.set_ready(key, value),
+            _ => return self.set_ready(key, value.clone()).or_else(|| self.process.set(key, value)),
         }
         Some(())
     }
@@ -433,7 +450,12 @@ mod tests {
             output_to: Some("logger".to_owned()),
             reads_pipe: true,
             lock_descriptor: Some(7),
-            new_pid_namespace: true,
+            process: crate::definition::process::full(),
+            sockets: crate::definition::sockets::full(),
+            start_on_connection: true,
+            prepare_command: vec!["fetch".to_owned()],
+            prepare_timeout: Some(Duration::from_secs(9)),
+            image: Some(crate::definition::image::full()),
             inherit: true,
             ..Definition::new("full", "/etc/services.d/full")
         }
@@ -448,8 +470,8 @@ mod tests {
 
     #[test]
     fn another_version_is_told_apart() {
-        let text = full().encode().replace("mainstay-definition 2", "mainstay-definition 1");
-        assert_eq!(Definition::decode(&text), Err(DecodeError::Version("mainstay-definition 1".to_owned())));
+        let text = full().encode().replace("mainstay-definition 3", "mainstay-definition 2");
+        assert_eq!(Definition::decode(&text), Err(DecodeError::Version("mainstay-definition 2".to_owned())));
         assert_eq!(Definition::decode(""), Err(DecodeError::Version(String::new())));
     }
 

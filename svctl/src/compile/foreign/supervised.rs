@@ -3,7 +3,8 @@
 use super::super::program::is_executable;
 use super::Foreign;
 use super::files::Files;
-use service::definition::{Definition, ReadyMethod, Restart, Scope, Style};
+use service::definition::{Apart, Definition, ReadyMethod, Restart, Scope, Style};
+use service::setup::Namespace;
 use std::path::Path;
 use std::time::Duration;
 
@@ -79,7 +80,9 @@ fn s6(definition: &mut Definition, files: &mut Files<'_>) {
     if let Some(signal) = files.signal("reload-signal") {
         definition.stop.reload_signal = signal;
     }
-    definition.new_pid_namespace = files.exists("flag-newpidns");
+    if files.exists("flag-newpidns") {
+        definition.process.namespaces = vec![Apart { kind: Namespace::Pid, lenient: false }];
+    }
     if files.number("max-death-tally").is_some_and(|number| number > TALLY_MAX) {
         files.warning("max-death-tally", "more than 4096 deaths are never counted");
     }

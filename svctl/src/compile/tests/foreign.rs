@@ -2,6 +2,7 @@
 
 use super::trees::Tree;
 use service::definition::{EnvironmentLayer, Kind, ReadyMethod, Scope, Style};
+use service::setup::Namespace;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
@@ -51,7 +52,10 @@ fn every_file_of_an_s6_directory_means_what_it_means_to_s6_supervise() {
     assert_eq!((a.working_directory.as_str(), a.finish, a.autostart), (a.directory.as_str(), true, false));
     assert_eq!((a.ready.method, a.lock_descriptor), (ReadyMethod::Descriptor(4), Some(7)));
     assert_eq!((a.stop.timeout, a.finish_timeout), (Some(Duration::from_millis(2500)), None));
-    assert_eq!((a.stop.scope, a.stop.kill_scope, a.new_pid_namespace), (Scope::Main, Scope::Group, true));
+    assert_eq!(
+        (a.stop.scope, a.stop.kill_scope, a.process.apart(Namespace::Pid)),
+        (Scope::Main, Scope::Group, true)
+    );
     assert_eq!(
         (a.stop.signal.to_string(), a.stop.reload_signal.to_string()),
         ("INT".to_owned(), "USR1".to_owned())

@@ -1,0 +1,125 @@
+//! What the main process of a service runs in: everything between its clone and its exec, its control group, and where
+//! its standard descriptors lead.
+
+use crate::codec::Writer;
+use crate::codec::words::{join, split};
+use crate::setup::{Namespace, Step};
+
+/// What the main process runs in, beyond its command, its directory and its environment.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Process {
+    /// What is done between clone and exec, in this order.
+    pub setup: Vec<Step>,
+    /// The namespaces that it gets of its own.
+    pub namespaces: Vec<Apart>,
+    /// Which users and groups of its own user namespace are which outside: `u` or `g`, then as in uid_map
+    /// (user_namespaces(7)): the first number inside, the first outside, how many.
+    pub user_map: Vec<String>,
+    /// Its control group.
+    pub group: ControlGroup,
+    /// The file that is its standard input, if it is not /dev/null.
+    pub input: Option<String>,
+    /// The file that its standard output and error are appended to, if they do not go to the log.
+    pub output: Option<String>,
+    /// The terminal that is its input and its output, and that it controls.
+    pub terminal: Option<String>,
+}
+
+/// A namespace of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// Of what.
+    pub kind: Namespace,
+    /// Whether it is done without, with a warning, if the kernel has none or refuses it.
+    pub lenient: bool,
+}
+
+/// What is asked of control groups, version 2 (cgroups(7)).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ControlGroup {
+    /// The service has one of its own, whatever its stop scope.
+    pub wanted: bool,
+    /// What is written to which of its files before the process enters: `memory.max`, `104857600`.
+    pub files: Vec<(String, String)>,
+    /// It is the user's of the service, who may make groups below it; ours are not looked for there.
+    pub delegate: bool,
+    /// Whether a limit that cannot be set is a failure to start, and not a warning.
+    pub strict: bool,
+}
+
+impl Process {
+    /// Whether it gets a namespace of this kind of its own.
+    #[must_use]
+    pub fn apart(&self, kind: Namespace) -> bool {
+        self.namespaces.iter().any(|apart| apart.kind == kind)
+    }
+
+    pub(super) fn encode(&self, out: &mut Writer) {
+        out.lines("setup", &self.setup);
+        for apart in &self.namespaces {
+            let key = if apart.lenient { "try-namespace" } else { "namespace" };
+            out.line(key, apart.kind.word());
+        }
+        out.lines("user-map", &self.user_map);
+        if self.group.wanted {
+            out.line("group", true);
+        }
+        for (file, value) in &self.group.files {
+            out.line("group-file", join([file.clone(), value.clone()]));
+        }
+        if self.group.delegate {
+            out.line("group-delegate", true);
+        }
+        if self.group.strict {
+            out.line("group-strict", true);
+        }
+        out.lines("input", &self.input);
+        out.lines("output", &self.output);
+        out.lines("terminal", &self.terminal);
+    }
+
+    /// Takes a line of the compiled form; none if it is of something else, or unreadable.
+    pub(super) fn set(&mut self, key: &str, value: String) -> Option<()> {
+        match key {
+            "setup" => self.setup.push(value.parse().ok()?),
+            "namespace" | "try-namespace" => {
+                let kind = Namespace::parse(&value)?;
+                self.namespaces.push(Apart { kind, lenient: key == "try-namespace" });
+            }
+            "user-map" => self.user_map.push(value),
+            "group" => self.group.wanted = value.parse().ok()?,
+            "group-file" => {
+                let words: [String; 2] = split(&value).try_into().ok()?;
+                self.group.files.push(words.into());
+            }
+            "group-delegate" => self.group.delegate = value.parse().ok()?,
+            "group-strict" => self.group.strict = value.parse().ok()?,
+            "input" => self.input = Some(value),
+            "output" => self.output = Some(value),
+            "terminal" => self.terminal = Some(value),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+pub(super) fn full() -> Process {
+    Process {
+        setup: vec!["nice 5".parse().unwrap(), "try-directory /a%20b 493".parse().unwrap()],
+        namespaces: vec![
+            Apart { kind: Namespace::Pid, lenient: false },
+            Apart { kind: Namespace::User, lenient: true },
+        ],
+        user_map: vec!["u 0 0 1".to_owned()],
+        group: ControlGroup {
+            wanted: true,
+            files: vec![("io.max".to_owned(), "8:0 rbps=1".to_owned())],
+            delegate: true,
+            strict: true,
+        },
+        input: Some("/i".to_owned()),
+        output: Some("/o".to_owned()),
+        terminal: Some("/dev/ttyS0".to_owned()),
+    }
+}
