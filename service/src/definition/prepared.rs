@@ -6,7 +6,7 @@ use crate::setup::{Namespace, Step, order};
 use crate::signal::Signal;
 
 /// The first line of the text; the number is its version.
-pub const HEADER: &str = "mainstay-prepared 1";
+const HEADER: &str = "mainstay-prepared 1";
 
 /// What was prepared for the next start. It is written to `prepared` in the service's directory below `/run`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
