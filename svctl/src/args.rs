@@ -136,6 +136,8 @@ pub enum Verb {
     Power(Power),
     /// `kexec` with a kernel to load first
     Kexec(crate::kexec::Kernel),
+    /// Have the provisioner of images do what these words say.
+    Image(Vec<OsString>),
 }
 
 /// Understands a command line, its first word being the program's name.

@@ -199,6 +199,13 @@ RUN/init/instances name instances as --instance does.
   --once               ask once, and exit 1 if the answer is not right",
     },
     Help {
+        name: "image",
+        usage: "VERB …",
+        summary: "keep container images, and make roots of them (svctl image --help)",
+        options: &[],
+        details: "This executes svctl-image, which is looked for beside svctl; svctl-image(8) has its verbs.",
+    },
+    Help {
         name: "poweroff",
         usage: "",
         summary: "stop every service and switch the machine off",

@@ -7,6 +7,7 @@ pub mod control;
 pub mod events;
 pub mod exit;
 pub mod help;
+pub mod image;
 pub mod kexec;
 pub mod loaded;
 pub mod logs;

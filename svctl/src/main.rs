@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use svctl::args::{self, Places, Verb};
 use svctl::control::{self, Wish};
 use svctl::exit::{Exit, Failure};
-use svctl::{check, events, help, kexec, logs, output, power, probe, reexec, status, wait, why};
+use svctl::{check, events, help, image, kexec, logs, output, power, probe, reexec, status, wait, why};
 
 fn main() -> ExitCode {
     let result = args::parse(std::env::args_os()).and_then(|(places, verb)| run(&places, verb));
@@ -65,6 +65,7 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
             Ok(Exit::Ok)
         }
         Verb::Probe { target, once: true } => probe::once(&target).map(|()| Exit::Ok),
+        Verb::Image(words) => Err(image::execute(places, &words)),
         Verb::Power(power) => power::run(places, power),
         Verb::Kexec(kernel) => kexec::run(places, &kernel),
     }

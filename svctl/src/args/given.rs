@@ -44,6 +44,8 @@ pub(super) struct Given {
     pub(super) verb: Option<String>,
     pub(super) names: Vec<String>,
     pub(super) options: Vec<(&'static str, OsString)>,
+    /// What another program understands.
+    pub(super) rest: Vec<OsString>,
 }
 
 impl Given {
@@ -77,6 +79,12 @@ pub(super) fn read(words: impl Iterator<Item = OsString>) -> Result<Given, Failu
             Some(Arg::Value(word)) => {
                 let word = word.into_string().map_err(|_| Failure::usage("an argument is not UTF-8"))?;
                 match given.verb {
+                    // The provisioner understands its own.
+                    None if word == "image" => {
+                        given.verb = Some(word);
+                        let rest = parser.raw_args().map_err(|error| Failure::usage(error.to_string()))?;
+                        given.rest = rest.collect();
+                    }
                     None => given.verb = Some(word),
                     Some(_) => given.names.push(word),
                 }

@@ -31,6 +31,7 @@ pub(super) fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
     let names = || given.names.clone();
     match word {
         "help" => Ok(Verb::Help(given.names.first().cloned())),
+        "image" => Ok(Verb::Image(given.rest.clone())),
         "version" => Ok(Verb::Version),
         "check" => check(given),
         "compile" => {

@@ -1,0 +1,91 @@
+//! Where images come from.
+
+mod content;
+
+pub use content::Oci;
+
+use crate::config::Config;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::oci::Descriptor;
+use crate::platform::Platform;
+use crate::reference::Reference;
+use std::io::Read;
+
+/// Something that has images.
+pub trait Source {
+    /// What the image is made of.
+    ///
+    /// # Errors
+    /// It is not there, or not as it should be.
+    fn describe(&mut self, reference: &Reference, platform: &Platform) -> Result<Found>;
+
+    /// The bytes of a layer, as they are there: unchecked, and maybe compressed.
+    ///
+    /// # Errors
+    /// They cannot be had.
+    fn open(&mut self, blob: &Blob) -> Result<Box<dyn Read + '_>>;
+}
+
+/// Something that has documents and blobs by their digest: a layout, a registry.
+pub trait Content {
+    /// What a reference leads to: a manifest or a list of them.
+    ///
+    /// # Errors
+    /// It is not there.
+    fn root(&mut self, reference: &Reference) -> Result<Descriptor>;
+
+    /// The bytes of it, unchecked: whoever reads them checks the digest and the size.
+    ///
+    /// # Errors
+    /// They cannot be had.
+    fn open(&mut self, descriptor: &Descriptor) -> Result<Box<dyn Read + '_>>;
+}
+
+/// An image, as a source has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What identifies it: the digest of its manifest, or of its configuration, or of its archive.
+    pub id: Digest,
+    /// What it says of its process.
+    pub config: Config,
+    /// What it runs on, if it says so.
+    pub platform: Option<Platform>,
+    /// When it was made, as it says.
+    pub created: Option<String>,
+    /// The lowest first.
+    pub layers: Vec<LayerSource>,
+}
+
+/// A layer, as a source has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerSource {
+    /// Where its bytes are.
+    pub blob: Blob,
+    /// The digest of its archive, uncompressed, if the source says it.
+    pub diff_id: Option<Digest>,
+    /// How its archive is to be read.
+    pub form: Form,
+}
+
+/// What a layer's archive is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// A changeset: names that begin with `.wh.` take away what is below.
+    Changes,
+    /// An App Container Image: its root is below `rootfs`, and takes nothing away.
+    Aci,
+}
+
+/// Where the bytes of a layer are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// What the source finds it by.
+    pub place: String,
+    /// Its media type, if the source knows it.
+    pub media_type: String,
+    /// The digest of the bytes, if the source says it.
+    pub digest: Option<Digest>,
+    /// How many there are, if the source says it.
+    pub size: Option<u64>,
+}
