@@ -17,6 +17,8 @@ pub struct Settings {
     pub appc_prefix: Option<String>,
     /// The kinds of images that are allowed.
     pub kinds: Vec<Kind>,
+    /// Registries.
+    pub pull: crate::pull::Options,
     /// How roots are made; none is the first way that works.
     pub backend: Option<String>,
 }
@@ -41,6 +43,7 @@ impl Default for Settings {
             registry: "https://registry-1.docker.io".to_owned(),
             appc_prefix: None,
             kinds: vec![Kind::Docker, Kind::Appc, Kind::Oci],
+            pull: crate::pull::Options::default(),
             backend: None,
         }
     }

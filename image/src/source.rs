@@ -20,6 +20,9 @@ pub trait Source {
     /// It is not there, or not as it should be.
     fn describe(&mut self, reference: &Reference, platform: &Platform) -> Result<Found>;
 
+    /// Told which layers will be opened, in this order: what takes time may begin with all of them.
+    fn expect(&mut self, _blobs: &[Blob]) {}
+
     /// The bytes of a layer, as they are there: unchecked, and maybe compressed.
     ///
     /// # Errors
@@ -34,6 +37,9 @@ pub trait Content {
     /// # Errors
     /// It is not there.
     fn root(&mut self, reference: &Reference) -> Result<Descriptor>;
+
+    /// Told what will be opened, in this order.
+    fn expect(&mut self, _descriptors: &[Descriptor]) {}
 
     /// The bytes of it, unchecked: whoever reads them checks the digest and the size.
     ///

@@ -21,6 +21,7 @@ pub mod observer;
 pub mod oracle;
 pub mod process;
 pub mod programs;
+pub mod registry;
 pub mod supervised;
 pub mod tasks;
 pub mod tracer;

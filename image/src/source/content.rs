@@ -49,15 +49,23 @@ impl<C: Content> Source for Oci<C> {
         Ok(Found { id, config: config.config, platform: config.platform, created: config.created, layers })
     }
 
+    fn expect(&mut self, blobs: &[Blob]) {
+        let descriptors: Vec<Descriptor> = blobs.iter().map(descriptor).collect();
+        self.0.expect(&descriptors);
+    }
+
     fn open(&mut self, blob: &Blob) -> Result<Box<dyn Read + '_>> {
-        let descriptor = Descriptor {
-            media_type: blob.media_type.clone(),
-            digest: blob.place.clone(),
-            size: blob.size.unwrap_or_default(),
-            platform: None,
-            annotations: None,
-        };
-        self.0.open(&descriptor)
+        self.0.open(&descriptor(blob))
+    }
+}
+
+fn descriptor(blob: &Blob) -> Descriptor {
+    Descriptor {
+        media_type: blob.media_type.clone(),
+        digest: blob.place.clone(),
+        size: blob.size.unwrap_or_default(),
+        platform: None,
+        annotations: None,
     }
 }
 
