@@ -1,16 +1,28 @@
 //! Where images come from.
 
+mod aci;
+mod archive;
 mod content;
+mod docker;
+mod layout;
+mod legacy;
+#[cfg(test)]
+mod tests;
 
+pub use aci::{Aci, Finder};
+pub use archive::Archive;
 pub use content::Oci;
+pub use docker::Docker;
+pub use layout::{Files, Layout};
 
 use crate::config::Config;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Context, Error, Result};
 use crate::oci::Descriptor;
 use crate::platform::Platform;
 use crate::reference::Reference;
 use std::io::Read;
+use std::path::Path;
 
 /// Something that has images.
 pub trait Source {
@@ -28,6 +40,14 @@ pub trait Source {
     /// # Errors
     /// They cannot be had.
     fn open(&mut self, blob: &Blob) -> Result<Box<dyn Read + '_>>;
+
+    /// What its images are called, as far as it says.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn names(&mut self) -> Result<Vec<Reference>> {
+        Ok(Vec::new())
+    }
 }
 
 /// Something that has documents and blobs by their digest: a layout, a registry.
@@ -94,4 +114,32 @@ pub struct Blob {
     pub digest: Option<Digest>,
     /// How many there are, if the source says it.
     pub size: Option<u64>,
+}
+
+/// What is at a path: a layout, or an archive of one of the kinds. `scratch` is where an archive is decompressed to.
+///
+/// # Errors
+/// It cannot be read, or is of no kind that is known.
+pub fn open(path: &Path, scratch: &Path, find: Finder) -> Result<Box<dyn Source>> {
+    let shown = || path.display().to_string();
+    let found = std::fs::metadata(path).context(shown)?;
+    if found.is_dir() {
+        let layout = Layout::new(Box::new(layout::Directory(path.to_owned()))).context(shown)?;
+        return Ok(Box::new(layout.named(path)));
+    }
+    let archive = Archive::open(path, scratch).context(shown)?;
+    if archive.has("oci-layout") && archive.has("index.json") {
+        let layout = Layout::new(Box::new(archive)).context(shown)?;
+        return Ok(Box::new(layout.named(path)));
+    }
+    if archive.has("manifest.json") || archive.has("repositories") {
+        return Ok(Box::new(Docker::new(archive).context(shown)?));
+    }
+    if archive.has("manifest") {
+        return Ok(Box::new(Aci::new(path, find)));
+    }
+    Err(Error::refused(format!(
+        "{} is no image: it has neither index.json nor manifest.json, repositories or manifest",
+        shown()
+    )))
 }

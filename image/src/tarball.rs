@@ -160,9 +160,9 @@ impl<R: Read> Reader<R> {
         Data(self)
     }
 
-    /// What is read from, once everything was.
-    pub fn into_inner(self) -> R {
-        self.inner
+    /// What is read from.
+    pub fn get_ref(&self) -> &R {
+        &self.inner
     }
 
     fn entry(&mut self, block: &Block, extended: Extended) -> Result<Entry> {
