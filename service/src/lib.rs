@@ -7,6 +7,7 @@
 #[macro_use]
 mod planted;
 
+pub mod accounts;
 pub mod adoption;
 pub mod backoff;
 pub mod codec;

@@ -319,9 +319,22 @@ impl Setup {
     }
 }
 
-/// Puts steps into the order in which they have to be done; those of one stage stay as they were.
+impl Setup {
+    /// The order of rights among themselves: each takes what the next ones do without.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the others stay as they were written")]
+    fn rank(&self) -> u8 {
+        match self {
+            Setup::Credentials(_) => 1,
+            Setup::Ambient(_) => 2,
+            Setup::NoNewPrivileges => 3,
+            _ => 0,
+        }
+    }
+}
+
+/// Puts steps into the order in which they have to be done; those of one stage stay as they were, but for rights.
 pub fn order(steps: &mut [Step]) {
-    steps.sort_by_key(|step| step.setup.stage());
+    steps.sort_by_key(|step| (step.setup.stage(), step.setup.rank()));
 }
 
 impl fmt::Display for Setup {
@@ -368,7 +381,9 @@ mod tests {
         let mut steps: Vec<Step> = [
             Setup::Seccomp(vec![6]),
             Setup::NoNewPrivileges,
+            Setup::Ambient(1),
             Setup::Credentials(Credentials { user: "nobody".to_owned(), group: None, groups: None }),
+            Setup::Bounding(1),
             Setup::Root("/r".to_owned()),
             Setup::WorkingDirectory("/".to_owned()),
             Setup::Hostname("h".to_owned()),
@@ -382,10 +397,14 @@ mod tests {
         assert!(stages.is_sorted());
         let setups: Vec<&Setup> = steps.iter().map(|step| &step.setup).collect();
         assert_eq!(setups[..2], [&Setup::Nice(-5), &Setup::Nice(-6)]);
-        assert_eq!(
-            setups[6],
-            &Setup::Credentials(Credentials { user: "nobody".to_owned(), group: None, groups: None })
-        );
-        assert_eq!(setups[7], &Setup::Seccomp(vec![6]));
+        let nobody = Credentials { user: "nobody".to_owned(), group: None, groups: None };
+        let rights = [
+            &Setup::Bounding(1),
+            &Setup::Credentials(nobody),
+            &Setup::Ambient(1),
+            &Setup::NoNewPrivileges,
+            &Setup::Seccomp(vec![6]),
+        ];
+        assert_eq!(setups[5..], rights);
     }
 }

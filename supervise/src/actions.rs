@@ -82,12 +82,13 @@ impl Supervisor {
                 variables: &variables,
                 own_number: self.definition.watchdog.is_some().then_some(c"WATCHDOG_PID="),
                 new_pid_namespace: self.definition.process.apart(service::setup::Namespace::Pid),
+                role: crate::setup::Role::Main,
                 inherited: self.inherited.as_ref(),
                 cgroup: self.group.as_ref().map(Group::entry),
                 record: self.record_in(Slot::Main),
                 ..self.surroundings()
             };
-            launch::start(&self.definition, &scripts::main_command(&self.definition), &surroundings)
+            self.launch(&self.definition, &scripts::main_command(&self.definition), &surroundings)
         });
         let event = match started {
             Ok(child) => {
@@ -119,7 +120,7 @@ impl Supervisor {
         definition.working_directory.clone_from(&self.definition.directory);
         let command = scripts::finish_command(&definition, status, self.last_pid.map_or(0, Pid::number));
         let surroundings = Surroundings { record: self.record_in(Slot::After), ..self.surroundings() };
-        let child = launch::start(&definition, &command, &surroundings);
+        let child = self.launch(&definition, &command, &surroundings);
         self.note_after(child.as_ref().ok());
         if let Err(problem) = &child {
             self.say(&format!("warning: finish script: {problem} (going on without)"));

@@ -22,7 +22,7 @@ const GROUPS_MAX: usize = 4096;
 /// signalled.
 const PASSES_MAX: usize = 8;
 
-/// The group, and the file by which a process enters it.
+/// The group, and its directory, by which a process enters it.
 #[derive(Debug)]
 pub(crate) struct Group {
     path: PathBuf,
@@ -36,7 +36,7 @@ impl Group {
         let root = root.ok_or(io::ErrorKind::NotFound)?;
         let path = Path::new(root).join(tree(run)).join(name);
         std::fs::create_dir_all(&path)?;
-        let entry = File::options().write(true).open(path.join("cgroup.procs"))?.into();
+        let entry = File::open(&path)?.into();
         Ok(Group { path, entry })
     }
 

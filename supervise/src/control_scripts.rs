@@ -1,7 +1,7 @@
 //! runit's `control` scripts: before a signal is sent its script is run, and if that ends with success the signal
 //! is not sent (runsv(8)). The KILL at the end of a stop is sent whatever they say.
 
-use crate::launch::{self, Surroundings};
+use crate::launch::Surroundings;
 use crate::supervisor::Supervisor;
 use service::definition::Scope;
 use service::status::{State, Want};
@@ -121,7 +121,7 @@ impl Supervisor {
                 ours_alone: true,
                 ..self.surroundings()
             };
-            match launch::start(&definition, &command, &surroundings) {
+            match self.launch(&definition, &command, &surroundings) {
                 Ok(child) => {
                     let deadline = sys::clock::now().after(TIMEOUT);
                     self.controls.running =

@@ -1,6 +1,7 @@
 //! Starting the service's programs: the main process, the finish script, the readiness command.
 
 use crate::inherit::{self, Inherited};
+use crate::setup::{self, Files, Ready, Role};
 use service::definition::{Definition, EnvironmentLayer};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -10,7 +11,8 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use sys::record::Record;
-use sys::spawn::{Child, Spawn, Step, spawn};
+use sys::spawn::setup::Failure;
+use sys::spawn::{Child, Spawn, SpawnError, Step, spawn};
 
 /// What every service's environment begins with.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -29,6 +31,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) own_number: Option<&'a CStr>,
     /// Whether it is the first process of a new PID namespace.
     pub(crate) new_pid_namespace: bool,
+    /// What it is to the service.
+    pub(crate) role: Role,
     /// What it gets of what init was given, if it does.
     pub(crate) inherited: Option<&'a Inherited>,
     /// The control group that it enters.
@@ -39,34 +43,52 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) ours_alone: bool,
 }
 
+/// A program that runs, and what it has to do without, in words.
+pub(crate) struct Launched {
+    pub(crate) child: Child,
+    pub(crate) without: Vec<String>,
+}
+
 /// Starts `command` as the definition says; the problem is told in words.
 pub(crate) fn start(
     definition: &Definition,
     command: &[String],
     surroundings: &Surroundings<'_>,
-) -> Result<Child, String> {
+) -> Result<Launched, String> {
+    let setup = setup::ready(definition, surroundings.role)?;
     let mut environment = environment(definition)?;
+    for (key, value) in setup.iter().flat_map(|setup| &setup.variables) {
+        environment.entry(key.clone()).or_insert_with(|| value.clone());
+    }
     environment.extend(surroundings.variables.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     let name = command.first().ok_or("there is no command")?;
     let directory = Path::new(&definition.working_directory);
-    let program = find(name, directory, environment.get("PATH").map_or(PATH, String::as_str))?;
+    let files = if surroundings.role == Role::Main { Files::open(definition)? } else { Files::default() };
+    let path = environment.get("PATH").map_or(PATH, String::as_str);
+    let elsewhere = setup.as_ref().is_some_and(Ready::elsewhere);
+    let candidates =
+        if elsewhere { candidates(name, directory, path) } else { vec![find(name, directory, path)?] };
+    let program = candidates.first().ok_or("PATH is empty")?;
     let strings = |words: &mut dyn Iterator<Item = String>| -> Result<Vec<CString>, String> {
         words.map(|word| CString::new(word).map_err(|_| "a NUL byte in an argument".to_owned())).collect()
     };
     let arguments = strings(&mut command.iter().cloned())?;
     let mut pairs = strings(&mut environment.iter().map(|(key, value)| format!("{key}={value}")))?;
-    let file = c_path(&program)?;
+    let candidate_files =
+        candidates.iter().map(|path| c_path(path)).collect::<Result<Vec<CString>, String>>()?;
+    let (file, others) = candidate_files.split_first().ok_or("PATH is empty")?;
     let working_directory = c_path(directory)?;
     let [input, output, error] = sys::fd::standard();
     let output = surroundings.output.unwrap_or(output);
     let mut descriptors = vec![(surroundings.input, 0), (output, 1), (error, 2)];
+    descriptors.extend(files.descriptors());
     descriptors.extend(surroundings.extra);
     if let Some(inherited) = surroundings.inherited {
         pairs.extend(inherit::environment(&environment));
         descriptors.push((input, 0));
         descriptors.extend(inherited.descriptors());
     }
-    spawn(&Spawn {
+    let started = spawn(&Spawn {
         environment: &pairs,
         directory: Some(&working_directory),
         descriptors: &descriptors,
@@ -76,18 +98,26 @@ pub(crate) fn start(
         cgroup: surroundings.cgroup,
         record: surroundings.record,
         dies_with_us: surroundings.ours_alone,
-        ..Spawn::new(&file, &arguments)
-    })
-    .map_err(|problem| {
-        let reason = problem.errno.desc();
-        if problem.step == Step::Execute {
-            format!("unable to execute {}: {reason}", program.display())
-        } else if problem.step == Step::Directory {
-            format!("unable to enter {}: {reason}", directory.display())
-        } else {
-            problem.to_string()
-        }
-    })
+        setup: setup.as_ref().map(|setup| &setup.prepared),
+        otherwise: others,
+        ..Spawn::new(file, &arguments)
+    });
+    let told = |failure| setup.as_ref().map(|setup| setup.told(failure)).unwrap_or_default();
+    let child = started.map_err(|SpawnError { step, errno }| match step {
+        Step::Execute if elsewhere => format!("unable to execute {name}: {}", errno.desc()),
+        Step::Execute => format!("unable to execute {}: {}", program.display(), errno.desc()),
+        Step::Directory => format!("unable to enter {}: {}", directory.display(), errno.desc()),
+        Step::Setup(index) => told(Failure { index, errno }),
+        Step::Clone
+        | Step::Namespace
+        | Step::Session
+        | Step::Descriptors
+        | Step::Cgroup
+        | Step::Record
+        | Step::Parent => SpawnError { step, errno }.to_string(),
+    })?;
+    let without = child.without.iter().map(|failure| told(*failure)).collect();
+    Ok(Launched { child, without })
 }
 
 fn c_path(path: &Path) -> Result<CString, String> {
@@ -152,6 +182,14 @@ pub(crate) fn find(name: &str, directory: &Path, path: &str) -> Result<PathBuf, 
         .map(|directory| Path::new(directory).join(name))
         .find(|candidate| candidate.metadata().is_ok_and(|file| executable(&file)))
         .ok_or_else(|| format!("unable to find program \"{name}\" in PATH ({path})"))
+}
+
+/// The files that a command's first word may mean where only the process itself can look.
+fn candidates(name: &str, directory: &Path, path: &str) -> Vec<PathBuf> {
+    if name.contains('/') {
+        return vec![directory.join(name.strip_prefix("./").unwrap_or(name))];
+    }
+    path.split(':').map(|directory| Path::new(directory).join(name)).collect()
 }
 
 /// The reason of a system error in words, without its number.

@@ -23,6 +23,7 @@ mod readiness;
 mod reap;
 mod reexec;
 mod scripts;
+mod setup;
 mod store;
 mod supervisor;
 mod tasks;

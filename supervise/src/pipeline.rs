@@ -52,6 +52,7 @@ impl Supervisor {
             own_number: None,
             cgroup: None,
             new_pid_namespace: false,
+            role: crate::setup::Role::Helper,
             inherited: None,
             record: None,
             ours_alone: false,

@@ -1,7 +1,7 @@
 //! The commands that run beside a service: the readiness command, the health check, the reload command; and
 //! the down command of a oneshot.
 
-use crate::launch::{self, Surroundings};
+use crate::launch::Surroundings;
 use crate::supervisor::Supervisor;
 use service::definition::ReadyMethod;
 use service::machine::{Event, Task};
@@ -66,7 +66,7 @@ impl Supervisor {
         };
         let surroundings =
             Surroundings { input: self.null.as_fd(), output: None, ours_alone: true, ..self.surroundings() };
-        match launch::start(&self.definition, command, &surroundings) {
+        match self.launch(&self.definition, command, &surroundings) {
             Ok(child) => *self.tasks.slot(task) = Some(child.pid),
             Err(problem) => {
                 self.say(&format!("warning: {}: {problem} (it has failed)", name(task)));
@@ -101,7 +101,7 @@ impl Supervisor {
             record: self.record_in(Slot::After),
             ..self.surroundings()
         };
-        let child = launch::start(&self.definition, &self.definition.down_command, &surroundings);
+        let child = self.launch(&self.definition, &self.definition.down_command, &surroundings);
         self.note_after(child.as_ref().ok());
         if let Err(problem) = &child {
             self.say(&format!("warning: down command: {problem} (it has failed)"));

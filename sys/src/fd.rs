@@ -92,6 +92,10 @@ pub fn close_at_exec() {
     }
 }
 
+/// Flags of open(2) for what people name: no FIFO's other end is waited for, no line's carrier, and no terminal
+/// becomes ours.
+pub const OPEN_AT_ONCE: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
+
 /// Makes reads and writes of `fd` return rather than wait.
 ///
 /// # Errors

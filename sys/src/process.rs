@@ -262,6 +262,12 @@ pub fn user(pid: Pid) -> Option<u32> {
     Some(std::fs::metadata(format!("/proc/{pid}")).ok()?.uid())
 }
 
+/// Our effective user and group, as numbers.
+#[must_use]
+pub fn identity() -> (u32, u32) {
+    (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
+}
+
 /// Our own process id.
 #[must_use]
 pub fn own() -> i32 {

@@ -6,14 +6,18 @@
 //! - `parent.rs`: the clone.
 //! - `child.rs`: the table of steps that the child takes, and the short ones among them; the others are in
 //!   `session.rs`, `descriptors.rs` and `number.rs`.
+//! - `setup.rs`: what a definition asks for besides, step by step.
+//! - `clone3.rs`: the clone that enters a control group.
 //! - `step.rs`: the names of the steps, for the message of the one that failed.
 
 mod child;
+mod clone3;
 mod descriptors;
 mod number;
 mod parent;
 mod plan;
 mod session;
+pub mod setup;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -34,6 +38,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 pub struct Spawn<'a> {
     /// The file to execute: no search is made.
     pub program: &'a CStr,
+    /// The files that are executed in its place if it is not there, the first that is: for a program that is looked for
+    /// in a tree of files that only the child sees.
+    pub otherwise: &'a [CString],
     /// Its arguments, the first being its name.
     pub arguments: &'a [CString],
     /// Its environment, `KEY=VALUE` each.
@@ -49,7 +56,7 @@ pub struct Spawn<'a> {
     pub own_number: Option<&'a CStr>,
     /// Whether it is the first process of a new PID namespace: that ends with it (pid_namespaces(7)).
     pub new_pid_namespace: bool,
-    /// The `cgroup.procs` of the control group that it enters (cgroups(7)).
+    /// The directory of the control group that it is in from its first moment (cgroups(7)).
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Where the child puts down its own number and the time, as [`crate::record::read`] has it, before it
     /// executes anything. If we are gone by then it does not: whoever comes after us finds it there, or finds
@@ -57,6 +64,8 @@ pub struct Spawn<'a> {
     pub record: Option<Record<'a>>,
     /// Whether it is killed when we die: for what is of no use to whoever comes after us.
     pub dies_with_us: bool,
+    /// What else is done before it is executed.
+    pub setup: Option<&'a setup::Prepared>,
 }
 
 impl<'a> Spawn<'a> {
@@ -65,6 +74,7 @@ impl<'a> Spawn<'a> {
     pub fn new(program: &'a CStr, arguments: &'a [CString]) -> Spawn<'a> {
         Spawn {
             program,
+            otherwise: &[],
             arguments,
             environment: &[],
             directory: None,
@@ -75,6 +85,7 @@ impl<'a> Spawn<'a> {
             cgroup: None,
             record: None,
             dies_with_us: false,
+            setup: None,
         }
     }
 }
@@ -86,6 +97,8 @@ pub struct Child {
     pub pid: Pid,
     /// Readable when it has ended (pidfd_open(2)).
     pub descriptor: OwnedFd,
+    /// The steps of [`Spawn::setup`] that have failed and may: it runs without what they would have done.
+    pub without: Vec<setup::Failure>,
 }
 
 /// Starts a program.

@@ -1,7 +1,7 @@
 //! The parent's side: the signals that must not come in, the clone and its stack.
 
 use super::plan::Plan;
-use super::{Child, Spawn, SpawnError, Step, child};
+use super::{Child, Spawn, SpawnError, Step, child, clone3};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use service::Pid;
@@ -29,13 +29,19 @@ pub(super) fn start(plan: &mut Plan<'_>) -> Result<Child, SpawnError> {
     }
     let mut old = SigSet::empty();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), Some(&mut old));
+    let dumpable = plan.spawn.setup.map(|_| Dumpable::note());
     let started = clone(plan);
+    drop(dumpable);
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&old), None);
 
     let child = started.map_err(|errno| SpawnError { step: refused(plan.spawn, errno), errno })?;
     // SAFETY: `plan` is alive; the read must not be moved before the clone, after which the child wrote it.
     match unsafe { std::ptr::read_volatile(&raw const plan.failure) } {
-        None => Ok(child),
+        None => {
+            // SAFETY: as above.
+            let tolerated = unsafe { std::ptr::read_volatile(&raw const plan.tolerated) };
+            Ok(Child { without: tolerated.list(), ..child })
+        }
         Some(failure) => {
             crate::process::reap_one(child.pid);
             Err(failure)
@@ -84,11 +90,44 @@ fn clone(plan: &mut Plan<'_>) -> Result<Child, Errno> {
     let namespace = if plan.spawn.new_pid_namespace { libc::CLONE_NEWPID } else { 0 };
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD | namespace;
     let mut descriptor: c_int = -1;
+    if let Some(group) = plan.spawn.cgroup {
+        plan.enters_group = false;
+        match clone3::into_group(plan, group, (stack.bottom, Stack::SIZE), flags, &mut descriptor) {
+            Ok(pid) => return child_of(pid, descriptor),
+            Err(errno @ (Errno::EAGAIN | Errno::ENOMEM)) => return Err(errno),
+            // An older kernel, a filter of system calls, or a group that cannot be entered, which the child will tell.
+            Err(_) => plan.enters_group = true,
+        }
+    }
     let argument = std::ptr::from_mut(plan).cast::<c_void>();
     // SAFETY: `top` is the aligned end of a stack that outlives the child's use of it, since CLONE_VFORK holds
     // us until it has executed or exited; `argument` is a live Plan; CLONE_PIDFD stores into `descriptor`.
     let pid = unsafe { libc::clone(child::main, top, flags, argument, &raw mut descriptor) };
-    let pid = Pid::new(Errno::result(pid)?).ok_or(Errno::EINVAL)?;
+    child_of(Errno::result(pid)?, descriptor)
+}
+
+/// What a clone that has succeeded has made.
+fn child_of(pid: c_int, descriptor: c_int) -> Result<Child, Errno> {
+    let pid = Pid::new(pid).ok_or(Errno::EINVAL)?;
     // SAFETY: clone succeeded, and so stored a new descriptor that only we know.
-    Ok(Child { pid, descriptor: unsafe { OwnedFd::from_raw_fd(descriptor) } })
+    let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    Ok(Child { pid, descriptor, without: Vec::new() })
+}
+
+/// Whether our memory may be looked at, which a child that changes its credentials takes from us as well
+/// (prctl(2), `PR_SET_DUMPABLE`). Put back once the child has left it.
+struct Dumpable(bool);
+
+impl Dumpable {
+    fn note() -> Dumpable {
+        Dumpable(nix::sys::prctl::get_dumpable().unwrap_or(false))
+    }
+}
+
+impl Drop for Dumpable {
+    fn drop(&mut self) {
+        if self.0 {
+            let _ = nix::sys::prctl::set_dumpable(true);
+        }
+    }
 }

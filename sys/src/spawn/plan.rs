@@ -1,5 +1,6 @@
 //! What the child uses, made before it exists: it must not allocate.
 
+use super::setup::Tolerated;
 use super::{Spawn, SpawnError, Step};
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
@@ -53,6 +54,10 @@ pub(super) struct Plan<'a> {
     pub(super) own_number: *mut u8,
     /// Written by the child, which shares our memory, read by us once it is gone or has executed.
     pub(super) failure: Option<SpawnError>,
+    /// Likewise.
+    pub(super) tolerated: Tolerated,
+    /// Whether it enters its control group by itself, since the clone did not put it there.
+    pub(super) enters_group: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -68,6 +73,8 @@ impl<'a> Plan<'a> {
             environment: texts.environment.as_ptr(),
             own_number: variable.wrapping_add(texts.digits),
             failure: None,
+            tolerated: Tolerated::NONE,
+            enters_group: spawn.cgroup.is_some(),
         }
     }
 }

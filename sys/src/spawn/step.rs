@@ -18,6 +18,8 @@ pub enum Step {
     Cgroup,
     /// Entering the directory.
     Directory,
+    /// The step of [`super::Spawn::setup`] with this index.
+    Setup(usize),
     /// Putting down who it is.
     Record,
     /// Finding the parent alive.
@@ -37,6 +39,7 @@ impl Step {
             Step::Descriptors => "unable to arrange descriptors",
             Step::Cgroup => "unable to enter the control group",
             Step::Directory => "unable to enter the directory",
+            Step::Setup(_) => "unable to set up the process",
             Step::Record => "unable to put down its number",
             Step::Parent => "unable to find the parent alive",
             Step::Execute => "unable to execute",

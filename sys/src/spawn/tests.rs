@@ -149,3 +149,16 @@ fn the_first_process_of_a_new_namespace_puts_down_its_number_outside_and_knows_i
     }
     std::fs::remove_file(&path).unwrap();
 }
+
+#[test]
+fn a_program_that_is_not_there_may_be_looked_for_elsewhere() {
+    let start = |others: &[&str]| {
+        let (others, words) = (strings(others), strings(&["true"]));
+        spawn(&Spawn { otherwise: &others, ..Spawn::new(c"/nonexistent/true", &words) })
+    };
+    let child = start(&["/etc/passwd/true", "/etc/passwd", "/bin/true", "/bin/false"]).unwrap();
+    assert_eq!(wait_for(child.pid), Some(WaitStatus::Exited(0)));
+    let failure = |errno| SpawnError { step: Step::Execute, errno };
+    assert_eq!(start(&["/etc/passwd", "/none"]).map(|child| child.pid).unwrap_err(), failure(Errno::EACCES));
+    assert_eq!(start(&["/none"]).map(|child| child.pid).unwrap_err(), failure(Errno::ENOENT));
+}
