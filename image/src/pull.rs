@@ -5,6 +5,7 @@
 //! tried again ([`retry`]); who we are is told to nobody but the registry itself ([`session`]).
 
 pub mod address;
+pub mod appc;
 pub mod blob;
 pub mod challenge;
 pub mod credentials;

@@ -463,3 +463,48 @@ fn a_layer_that_comes_twice_is_given_twice_and_one_that_fails_fails_the_pull() {
     registry.fault(&digest(&layers[1]), 1, Fault::Status(403, Vec::new()));
     client.fails("a:1", "status 403");
 }
+
+// --- App Container Images ---
+
+fn fetch(client: &Client, prefix: &str, reference: &str) -> Result<Option<Vec<u8>>> {
+    let found = image::pull::appc::fetch(&client.settings, prefix, &reference.parse().unwrap())?;
+    Ok(found.map(|mut file| {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        bytes
+    }))
+}
+
+#[test]
+fn an_app_container_image_is_found_by_its_name_on_a_web_server() {
+    let server = Registry::start();
+    let bytes = layer(1);
+    server.contents(|contents| contents.file("/images/example.com/a-1.0-linux-amd64.aci", &bytes));
+    let client = Client::of(&server);
+    let prefix = format!("{}/images/", server.url());
+    let name = "example.com/a,version=1.0,os=linux,arch=amd64";
+    // What is cut off is begun again: nothing says that it is still the same.
+    server.fault("/images/", 1, Fault::Cut(70_000));
+    server.fault("/images/", 1, Fault::Status(503, Vec::new()));
+    server.redirect("/images/", 1, "/images/example.com/a-1.0-linux-amd64.aci");
+    assert_eq!(fetch(&client, &prefix, name).unwrap().unwrap(), bytes);
+    assert!(server.requests().iter().all(|head| head.header("range").is_none()));
+    server.fault("/images/", 1, Fault::Status(404, Vec::new()));
+    assert_eq!(fetch(&client, &prefix, name).unwrap(), None);
+    client.leaves_nothing();
+}
+
+#[test]
+fn an_app_container_image_that_is_larger_than_allowed_is_refused() {
+    let server = Registry::start();
+    server.contents(|contents| contents.file("/a-latest-linux-amd64.aci", &layer(1)));
+    let mut client = Client::of(&server);
+    client.settings.pull.largest = 100_000;
+    let prefix = format!("{}/", server.url());
+    let refused = |client: &Client| fetch(client, &prefix, "a,os=linux,arch=amd64").unwrap_err().to_string();
+    assert!(refused(&client).contains("more than the 100000 bytes allowed"));
+    // Without a length, it is counted.
+    server.fault("/a-", 1, Fault::Longer);
+    assert!(refused(&client).contains("more than the 100000 bytes allowed"));
+    client.leaves_nothing();
+}
