@@ -13,9 +13,11 @@
     reason = "what fails here fails a test"
 )]
 
+pub mod archive;
 pub mod fixture;
 pub mod hostile;
 pub mod http;
+pub mod images;
 pub mod machine;
 pub mod observer;
 pub mod oracle;
@@ -25,6 +27,7 @@ pub mod registry;
 pub mod supervised;
 pub mod tasks;
 pub mod tracer;
+pub mod tree;
 pub mod wait;
 
 pub use fixture::Fixture;
