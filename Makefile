@@ -23,7 +23,7 @@ run_options = $(if $(CMD),--cmd '$(subst ','\'',$(CMD))') $(if $(SSH_KEY),--ssh-
 	$(if $(PORTS),--ports '$(PORTS)') $(if $(kernel_arguments),--append '$(kernel_arguments)')
 image_options = $(if $(SSH_KEY),--ssh-key '$(SSH_KEY)') $(if $(MESOS),--mesos '$(MESOS)')
 
-.PHONY: try help setup build image boot test lint unit system soak bench clean
+.PHONY: try help setup build image boot test lint unit system soak fuzz bench clean
 
 help:
 	@echo 'make setup   install what is missing to build, boot and test (packages, the musl target)'
@@ -34,6 +34,7 @@ help:
 	@echo 'make try     a small tree of services for yourself, here, without any privilege'
 	@echo 'make test    formatting, lints, and every test, up to whole machines in QEMU'
 	@echo 'make soak    fifty services under everything that may happen, for SOAK=120 seconds'
+	@echo 'make fuzz    archives and documents such as nobody should send, to the provisioner, for FUZZ=60 seconds'
 	@echo 'make bench   restart and memory beside a bare loop'
 	@echo 'make clean   remove what was built'
 	@echo
@@ -84,6 +85,7 @@ unit: build
 
 system: image
 	@scripts/oracle-root
+	@scripts/image-oracle
 	@echo 'test: processes, PID namespaces and virtual machines'
 	@$(CARGO) test --quiet -p tests
 
@@ -91,6 +93,10 @@ system: image
 SOAK ?= 120
 soak: build
 	@SOAK=$(SOAK) $(CARGO) test --quiet -p tests --test soak -- --nocapture
+
+# FUZZ_SEED= repeats a run. `make test` has one of ten seconds.
+fuzz: setup
+	@FUZZ=$(or $(FUZZ),60) $(CARGO) test --quiet -p image --test fuzz -- --nocapture
 
 bench: build
 	@$(CARGO) run --quiet --release -p bench

@@ -1,4 +1,4 @@
-//! A fuzzer of what strangers send: archives, manifests, references, headers. It runs for `FUZZ` seconds (five if that
+//! A fuzzer of what strangers send: archives, manifests, references, headers. It runs for `FUZZ` seconds (ten if that
 //! is not set); `FUZZ_SEED` repeats a run, and with `FUZZ_CASE` one case of it.
 //!
 //! Whatever an archive is: nothing panics or hangs; nothing outside of the directory that it is unpacked to is touched;
@@ -229,7 +229,7 @@ fn watch(seed: u64) {
 fn whatever_is_sent_is_taken_in_or_refused_and_nothing_else_happens() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let seed = number("FUZZ_SEED").unwrap_or(now);
-    let seconds = number("FUZZ").unwrap_or(5);
+    let seconds = number("FUZZ").unwrap_or(10);
     let only = number("FUZZ_CASE");
     let record = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz-case");
     eprintln!("fuzz: FUZZ_SEED={seed}, {seconds} seconds; the case that runs is in {}", record.display());
