@@ -21,9 +21,17 @@ fn layers(layout: &Path, tag: &str) -> Vec<String> {
     let read = |path: PathBuf| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap();
     let index = read(layout.join("index.json"));
     let entries = index["manifests"].as_array().unwrap();
-    let entry = entries.iter().find(|entry| entry["annotations"]["org.opencontainers.image.ref.name"] == tag).unwrap();
+    let entry = entries
+        .iter()
+        .find(|entry| entry["annotations"]["org.opencontainers.image.ref.name"] == tag)
+        .unwrap();
     let manifest = read(blob(layout, entry["digest"].as_str().unwrap()));
-    manifest["layers"].as_array().unwrap().iter().map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
+    manifest["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|layer| layer["digest"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// The digests of the layers of an image, as they have come.
@@ -58,7 +66,11 @@ fn images_of_both_formats_come_from_debians_registry_as_they_were_put_there() {
     let settings = settings(store.path(), &registry);
     for name in ["odd", "inserted", "buildah", "debian"] {
         for tag in ["latest", "docker"] {
-            assert_eq!(pull(&settings, &format!("{name}:{tag}")).unwrap(), layers(&layout, name), "{name}:{tag}");
+            assert_eq!(
+                pull(&settings, &format!("{name}:{tag}")).unwrap(),
+                layers(&layout, name),
+                "{name}:{tag}"
+            );
         }
     }
     let missing = pull(&settings, "odd:none").unwrap_err();

@@ -6,29 +6,82 @@ use tests::archive::{Entry, Long, archive, seal};
 
 /// Parts of names.
 const PARTS: [&[u8]; 26] = [
-    b"a", b"b", b"c", b"d", b"a", b"b", b"c", b"link", b"..", b".", b"", b".wh.a", b".wh.b", b".wh.c", b".wh..wh..opq",
-    b".wh.", b".wh..", b".wh...", b".wh..wh.plnk", b".wh..wh.aufs", b".wh.link", b"..a", b"\xff\xfe", b"new\nline",
-    b"manifest", b"rootfs",
+    b"a",
+    b"b",
+    b"c",
+    b"d",
+    b"a",
+    b"b",
+    b"c",
+    b"link",
+    b"..",
+    b".",
+    b"",
+    b".wh.a",
+    b".wh.b",
+    b".wh.c",
+    b".wh..wh..opq",
+    b".wh.",
+    b".wh..",
+    b".wh...",
+    b".wh..wh.plnk",
+    b".wh..wh.aufs",
+    b".wh.link",
+    b"..a",
+    b"\xff\xfe",
+    b"new\nline",
+    b"manifest",
+    b"rootfs",
 ];
 
 /// Keys of extended headers.
 const KEYS: [&str; 22] = [
-    "path", "linkpath", "size", "uid", "gid", "mtime", "atime", "SCHILY.xattr.user.x", "SCHILY.xattr.trusted.overlay.opaque",
-    "SCHILY.xattr.trusted.overlay.redirect", "SCHILY.xattr.security.capability", "LIBARCHIVE.xattr.user.y", "GNU.sparse.major",
-    "GNU.sparse.minor", "GNU.sparse.name", "GNU.sparse.realsize", "GNU.sparse.size", "GNU.sparse.numblocks", "GNU.sparse.map",
-    "hdrcharset", "SCHILY.devmajor", "",
+    "path",
+    "linkpath",
+    "size",
+    "uid",
+    "gid",
+    "mtime",
+    "atime",
+    "SCHILY.xattr.user.x",
+    "SCHILY.xattr.trusted.overlay.opaque",
+    "SCHILY.xattr.trusted.overlay.redirect",
+    "SCHILY.xattr.security.capability",
+    "LIBARCHIVE.xattr.user.y",
+    "GNU.sparse.major",
+    "GNU.sparse.minor",
+    "GNU.sparse.name",
+    "GNU.sparse.realsize",
+    "GNU.sparse.size",
+    "GNU.sparse.numblocks",
+    "GNU.sparse.map",
+    "hdrcharset",
+    "SCHILY.devmajor",
+    "",
 ];
 
 /// Values of extended headers.
 const VALUES: [&str; 14] = [
-    "0", "1", "-1", "512", "1.5", "18446744073709551616", "9223372036854775807", "0,1,512,1", "y", "", "../x", "/", "nan",
+    "0",
+    "1",
+    "-1",
+    "512",
+    "1.5",
+    "18446744073709551616",
+    "9223372036854775807",
+    "0,1,512,1",
+    "y",
+    "",
+    "../x",
+    "/",
+    "nan",
     "99999999999999999999999999",
 ];
 
 /// Makes archives; `outside` is the absolute path of what must not be touched.
-pub struct Maker<'a> {
-    pub random: &'a mut Random,
-    pub outside: &'a [u8],
+pub(crate) struct Maker<'a> {
+    pub(crate) random: &'a mut Random,
+    pub(crate) outside: &'a [u8],
 }
 
 impl Maker<'_> {
@@ -107,7 +160,8 @@ impl Maker<'_> {
             entry.mode = *self.random.one(&[0, 0o7777, 0o4755, 0o1777, u64::MAX, 0o100_644]);
         }
         if self.random.once_in(20) {
-            (entry.uid, entry.gid, entry.mtime) = (self.random.any(), self.random.any() >> 40, self.random.any());
+            (entry.uid, entry.gid, entry.mtime) =
+                (self.random.any(), self.random.any() >> 40, self.random.any());
             entry.device = (self.random.any() >> 50, self.random.any() >> 50);
         }
         while self.random.once_in(6) {
@@ -124,11 +178,45 @@ impl Maker<'_> {
         entry
     }
 
-    /// An archive; half of them only of what belongs into one, the other half damaged.
-    pub fn layer(&mut self) -> Vec<u8> {
+    /// An entry that is no harm by itself: what may be is where its links lead.
+    fn calm(&mut self, files: &mut Vec<Vec<u8>>) -> Entry {
+        let parts: Vec<&[u8]> = (0..=self.random.below(3)).map(|_| PARTS[self.random.below(8)]).collect();
+        let path = parts.join(&b'/');
+        let mut entry = match self.random.below(12) {
+            0..=3 => {
+                files.push(path.clone());
+                Entry::file(path, vec![b'x'; self.random.below(600)])
+            }
+            4..=5 => Entry::directory(path),
+            6..=7 => Entry::symlink(path, self.target()),
+            8 if !files.is_empty() => Entry::hardlink(path, self.random.one(files).clone()),
+            9 => {
+                let (name, directory) = parts.split_last().unwrap();
+                let white =
+                    if self.random.once_in(4) { b".wh..wh..opq".to_vec() } else { [b".wh.", *name].concat() };
+                Entry::file([directory, &[&white]].concat().join(&b'/'), "")
+            }
+            10 => Entry::of(b'6', path, ""),
+            _ => Entry::file(path, "").with("SCHILY.xattr.user.x", "y"),
+        };
+        entry.mode = *self.random.one(&[0, 0o7777, 0o4755, 0o644, 0o755]);
+        entry.long = *self.random.one(&[Long::Pax, Long::Gnu]);
+        entry
+    }
+
+    /// An archive: of what belongs into one, with something else in between, or of anything.
+    pub(crate) fn layer(&mut self) -> Vec<u8> {
         let count = if self.random.once_in(20) { 300 } else { 1 + self.random.below(12) };
-        let mut bytes = archive(&(0..count).map(|_| self.entry()).collect::<Vec<_>>());
-        if self.random.once_in(2) {
+        let mood = self.random.below(5);
+        let mut files = Vec::new();
+        let mut entries: Vec<Entry> =
+            (0..count).map(|_| if mood == 0 { self.entry() } else { self.calm(&mut files) }).collect();
+        if mood == 1 {
+            let at = self.random.below(entries.len());
+            entries[at] = self.entry();
+        }
+        let mut bytes = archive(&entries);
+        if mood < 2 && self.random.once_in(2) {
             for _ in 0..=self.random.below(4) {
                 self.damage(&mut bytes);
             }
@@ -154,7 +242,10 @@ impl Maker<'_> {
             }
             // A field of a header, with a checksum that is right.
             2..=4 => {
-                let at = block + *self.random.one(&[0, 99, 100, 108, 116, 124, 125, 135, 136, 156, 157, 257, 263, 345, 386, 482, 483]);
+                let at = block
+                    + *self.random.one(&[
+                        0, 99, 100, 108, 116, 124, 125, 135, 136, 156, 157, 257, 263, 345, 386, 482, 483,
+                    ]);
                 bytes[at] = u8::try_from(self.random.below(256)).unwrap();
                 seal(&mut bytes[block..block + 512], false);
             }
@@ -185,7 +276,7 @@ impl Maker<'_> {
 }
 
 /// What makes a kilobyte of a few bytes: much of the same.
-pub fn bomb(random: &mut Random) -> Vec<u8> {
+pub(crate) fn bomb(random: &mut Random) -> Vec<u8> {
     let size = 1 << (16 + random.below(5));
     let mut bytes = archive(&[Entry { data: vec![0; size], ..Entry::file("bomb", "") }]);
     for _ in 0..=random.below(3) {

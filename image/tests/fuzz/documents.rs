@@ -39,7 +39,21 @@ fn changed(random: &mut Random, of: &[&str]) -> Vec<u8> {
         let at = random.below(bytes.len().max(1));
         let end = (at + random.below(20)).min(bytes.len());
         let letters: [&[u8]; 16] = [
-            b"/", b":", b"@", b"..", b"%00", b"\0", b"\"", b"=", b",", b"{", b"]", b"-1", b"99999999999999999999", b"null", b"\xff",
+            b"/",
+            b":",
+            b"@",
+            b"..",
+            b"%00",
+            b"\0",
+            b"\"",
+            b"=",
+            b",",
+            b"{",
+            b"]",
+            b"-1",
+            b"99999999999999999999",
+            b"null",
+            b"\xff",
             "\u{202e}".as_bytes(),
         ];
         match random.below(4) {
@@ -56,12 +70,12 @@ fn changed(random: &mut Random, of: &[&str]) -> Vec<u8> {
 }
 
 /// Reads one of each.
-pub fn case(random: &mut Random) {
+pub(crate) fn case(random: &mut Random) {
     let reference = String::from_utf8_lossy(&changed(random, &REFERENCES)).into_owned();
     if let Ok(read) = reference.parse::<Reference>() {
         let shown = read.to_string();
         assert_eq!(shown.parse::<Reference>().as_ref(), Ok(&read), "{reference:?} is shown as {shown:?}");
-        assert!(!shown.contains('\0') && !shown.split(['/', ':']).any(|part| part == ".."), "{shown:?}");
+        assert!(!shown.contains('\0') && !shown.split('/').any(|part| part == ".."), "{shown:?}");
     }
     let bytes = changed(random, &DOCUMENTS);
     for media in [Media::Index, Media::Manifest] {
@@ -79,6 +93,11 @@ pub fn case(random: &mut Random) {
         assert!(endpoint.is_local() || endpoint.to_string().starts_with("https://"), "{endpoint}");
     }
     if let Some(url) = address::follow("https://h/a/b", &header) {
-        assert!(!address::same_origin(&url, "https://h/") || url.starts_with("https://h/") || url == "https://h", "{url}");
+        let rest = url.strip_prefix("https://h").unwrap_or("elsewhere");
+        assert_eq!(
+            address::same_origin(&url, "https://h/"),
+            rest.is_empty() || rest.starts_with(['/', '?']),
+            "{url}"
+        );
     }
 }

@@ -1,10 +1,17 @@
 //! A fuzzer of what strangers send: archives, manifests, references, headers. It runs for `FUZZ` seconds (ten if that
-//! is not set); `FUZZ_SEED` repeats a run, and with `FUZZ_CASE` one case of it.
+//! is not set); `FUZZ_SEED` repeats a run, and with `FUZZ_CASE` one case of it; `FUZZ_SHOW` tells what
+//! is refused and why.
 //!
 //! Whatever an archive is: nothing panics or hangs; nothing outside of the directory that it is unpacked to is touched;
 //! no more comes of it than the limits allow; and a store that refused it has nothing left of it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod archives;
 mod documents;
@@ -26,7 +33,7 @@ use image::unpack::{Options, inflate, layer};
 use random::Random;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +44,8 @@ use tests::tree;
 const HUNG: Duration = Duration::from_secs(60);
 /// The case that runs.
 static CASE: AtomicU64 = AtomicU64::new(0);
+/// How many archives were unpacked, and how many refused: of both there should be many.
+static OUTCOMES: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
 fn limits() -> Limits {
     Limits { entries: 200, bytes: 256 << 10, path: 1024, ratio: 50, extension: 16 << 10 }
@@ -79,8 +88,10 @@ impl Place {
     fn check(&self) {
         let differences = tree::Tree::read(&self.outside()).differences(&self.before);
         assert!(differences.is_empty(), "something outside was touched: {differences:?}");
-        let mut names: Vec<_> =
-            std::fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(self.directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         names.sort();
         assert_eq!(names, ["in", "outside"], "something was made outside");
     }
@@ -130,6 +141,12 @@ fn layers(random: &mut Random, place: &Place) {
         let tree = Tree::open(&path).unwrap();
         let outcome = inflate::reader(bytes.as_slice(), options.limits.ratio)
             .and_then(|archive| layer(archive, form, &mut view, &trees, &tree, &options));
+        if let Err(error) = outcome.as_ref().map_err(ToString::to_string)
+            && std::env::var_os("FUZZ_SHOW").is_some()
+        {
+            eprintln!("fuzz: refused: {error}");
+        }
+        OUTCOMES[usize::from(outcome.is_err())].fetch_add(1, Ordering::Relaxed);
         let (files, found) = usage(&path);
         // Directories that are implied count as little as what comes up from below because it got another name.
         let allowed = options.limits.bytes + below;
@@ -199,7 +216,11 @@ fn case(seed: u64, case: u64, place: &Place) {
     for _ in 0..20 {
         documents::case(&mut random);
     }
-    if random.once_in(10) { store(&mut random, place) } else { layers(&mut random, place) }
+    if random.once_in(10) {
+        store(&mut random, place);
+    } else {
+        layers(&mut random, place);
+    }
     place.check();
     place.clean();
 }
@@ -233,6 +254,7 @@ fn whatever_is_sent_is_taken_in_or_refused_and_nothing_else_happens() {
     let only = number("FUZZ_CASE");
     let record = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz-case");
     eprintln!("fuzz: FUZZ_SEED={seed}, {seconds} seconds; the case that runs is in {}", record.display());
+    let record = std::fs::File::create(record).unwrap();
     let place = Place::new();
     // Whoever forgets whose directory a name is in leaves something here.
     std::env::set_current_dir(place.outside()).unwrap();
@@ -241,7 +263,8 @@ fn whatever_is_sent_is_taken_in_or_refused_and_nothing_else_happens() {
     let mut cases = 0;
     for number in only.unwrap_or(0).. {
         CASE.store(number, Ordering::Relaxed);
-        std::fs::write(&record, format!("FUZZ_SEED={seed} FUZZ_CASE={number}\n")).unwrap();
+        // Over the last one: to make the file anew would wait for the disk.
+        record.write_all_at(format!("FUZZ_SEED={seed} FUZZ_CASE={number:<10}\n").as_bytes(), 0).unwrap();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| case(seed, number, &place))) {
             eprintln!("fuzz: FUZZ_SEED={seed} FUZZ_CASE={number} repeats it");
             std::panic::resume_unwind(panic);
@@ -251,5 +274,10 @@ fn whatever_is_sent_is_taken_in_or_refused_and_nothing_else_happens() {
             break;
         }
     }
-    eprintln!("fuzz: {cases} cases");
+    let [unpacked, refused] = [&OUTCOMES[0], &OUTCOMES[1]].map(|count| count.load(Ordering::Relaxed));
+    eprintln!("fuzz: {cases} cases; {unpacked} archives were unpacked, {refused} refused");
+    assert!(
+        only.is_some() || cases < 1000 || (unpacked > cases / 10 && refused > cases / 10),
+        "of one kind only"
+    );
 }
