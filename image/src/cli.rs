@@ -1,25 +1,41 @@
 //! The command line.
 
-use crate::error::{Error, Kind};
+mod arguments;
+mod containers;
+mod images;
+mod output;
+mod service;
+
+use crate::error::{Error, Kind, Result};
+use crate::provision::Containers;
+use crate::settings::{FILE, Settings};
+use crate::store::Store;
+use arguments::{Arguments, Verb};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run() {
+    let arguments = match arguments::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help is what was asked for, and goes to standard output.
+            let wrong = error.use_stderr();
+            let _ = error.print();
+            return ExitCode::from(if wrong { code(Kind::Usage) } else { 0 });
+        }
+    };
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            output::complain(&error.to_string());
             ExitCode::from(code(error.kind))
         }
     }
 }
 
-fn run() -> Result<(), Error> {
-    Err(Error::new(Kind::Usage, "nothing can be asked for yet"))
-}
-
-/// The exit code of an error, those of svctl.
+/// The exit code of an error: svctl's, and one for what another holds.
 fn code(kind: Kind) -> u8 {
     match kind {
         Kind::Refused => 1,
@@ -31,8 +47,56 @@ fn code(kind: Kind) -> u8 {
     }
 }
 
-fn complain(error: &Error) {
-    use std::io::Write;
-    // Whoever closed it does not want to know.
-    let _ = writeln!(std::io::stderr(), "svctl image: {error}");
+/// What every verb has.
+struct Context {
+    settings: Settings,
+    store: Store,
+    containers: Containers,
+    run: PathBuf,
+    quiet: bool,
+    json: bool,
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let settings = settings(arguments)?;
+    let context = Context {
+        store: Store::open(&settings.store)?,
+        containers: Containers::open(&settings.containers)?,
+        settings,
+        run: arguments.run(),
+        quiet: arguments.quiet,
+        json: arguments.json,
+    };
+    match &arguments.verb {
+        Verb::Import(what) => images::import(&context, what),
+        Verb::List => images::list(&context),
+        Verb::Inspect { reference } => images::inspect(&context, reference),
+        Verb::Remove { references } => images::remove(&context, references),
+        Verb::Gc(what) => images::gc(&context, what),
+        Verb::Verify { repair } => images::verify(&context, *repair),
+        Verb::Provision(what) => containers::provision(&context, what),
+        Verb::Destroy { names } => containers::destroy(&context, names),
+        Verb::Containers => containers::list(&context),
+        Verb::Recover(what) => containers::recover(&context, what),
+    }
+}
+
+/// The machine's, and over them what the command line says.
+fn settings(arguments: &Arguments) -> Result<Settings> {
+    let mut settings = Settings::default();
+    match &arguments.settings {
+        Some(path) => settings.read(path)?,
+        None if Path::new(FILE).exists() => settings.read(Path::new(FILE))?,
+        None => {}
+    }
+    for (name, value) in &arguments.set {
+        settings.set(name, value)?;
+    }
+    settings.pull.quiet |= arguments.quiet;
+    Ok(settings)
+}
+
+/// An error of what was asked for.
+fn usage(message: impl Into<String>) -> Error {
+    Error::new(Kind::Usage, message)
 }

@@ -22,6 +22,7 @@ mod staging;
 mod tests;
 mod verify;
 
+pub(crate) use files::replace;
 pub use files::{escape, unescape};
 pub use gc::Swept;
 pub use import::Request;
@@ -47,7 +48,14 @@ pub struct Store {
 
 /// A lock that is held as long as this is there.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "it is held")] File);
+pub struct Lock(File);
+
+impl Lock {
+    /// What is known of the file that is locked.
+    pub(crate) fn metadata(&self) -> Result<std::fs::Metadata> {
+        self.0.metadata().map_err(Error::from)
+    }
+}
 
 impl Store {
     /// The store at a path, which is made if it is not there.
@@ -67,7 +75,7 @@ impl Store {
                 let (root, found) = (root.display(), found.trim_end());
                 return Err(Error::refused(format!("{root} is a store of another version: {found:?}")));
             }
-            Err(_) => files::replace(&version, VERSION.as_bytes())?,
+            Err(_) => replace(&version, VERSION.as_bytes())?,
         }
         Ok(Store { root: root.to_owned() })
     }

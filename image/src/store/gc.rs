@@ -59,6 +59,12 @@ impl Store {
             }
         }
         fault::point("gc-moved");
+        // Who holds one of these holds the store as well.
+        let pulls = self.root().join("pulls");
+        for entry in std::fs::read_dir(&pulls).context(|| pulls.display().to_string())? {
+            let path = entry?.path();
+            std::fs::remove_file(&path).context(|| format!("unable to remove {}", path.display()))?;
+        }
         self.empty_gc()?;
         swept.layers.sort();
         Ok(swept)

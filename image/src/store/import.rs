@@ -10,7 +10,7 @@ use crate::fault;
 use crate::platform::Platform;
 use crate::progress::Progress;
 use crate::reference::Reference;
-use crate::source::{Found, LayerSource, Source};
+use crate::source::{Blob, Found, LayerSource, Source};
 use crate::unpack::tree::Tree;
 use crate::unpack::view::View;
 use crate::unpack::{Options, Unpacked, inflate, layer};
@@ -81,6 +81,7 @@ impl Store {
     ) -> Result<Image> {
         let found = source.describe(request.reference, request.platform)?;
         fault::point("described");
+        source.expect(&self.needed(&found));
         let staging = Staging::new(self)?;
         let mut stack = Stack { chains: Vec::new(), seen: None };
         let mut layers = Vec::new();
@@ -100,6 +101,23 @@ impl Store {
         self.put(request.reference, &image)?;
         fault::point("image-complete");
         Ok(image)
+    }
+
+    /// The layers that have to be opened, as far as that can be told by their digests.
+    fn needed(&self, found: &Found) -> Vec<Blob> {
+        let mut needed = Vec::new();
+        let mut below: Option<Chain> = None;
+        let mut there = true;
+        for layer in &found.layers {
+            let chain =
+                layer.diff_id.as_ref().map(|diff_id| Chain::above(below.as_ref(), diff_id, layer.form));
+            there &= chain.is_some();
+            if !there || chain.as_ref().is_none_or(|chain| !self.has_layer(chain)) {
+                needed.push(layer.blob.clone());
+            }
+            below = chain;
+        }
+        needed
     }
 
     /// Sees to it that a layer is there.

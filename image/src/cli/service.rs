@@ -1,0 +1,130 @@
+//! What is done before each start of a service that runs from an image.
+
+use super::{Context, containers, images};
+use crate::backend::Backend;
+use crate::error::{Context as _, Error, Result};
+use crate::provision::{ContainerId, Provisioned, Wish};
+use crate::reference::Reference;
+use crate::runtime::{self, Command, Mount, Service};
+use crate::store::Image;
+use ::service::definition::{self, Definition};
+use std::path::PathBuf;
+
+/// Options of `[image]` that the provisioner knows.
+const ARGUMENT: &str = "argument";
+const SHELL: &str = "shell";
+
+fn directory(context: &Context, name: &str) -> PathBuf {
+    context.run.join("service").join(name)
+}
+
+/// Makes a root for the next start, leaves it for the supervisor, and takes those of earlier starts away.
+pub(super) fn provision(context: &Context, name: &str) -> Result<()> {
+    let id = ContainerId::below(None, name)?;
+    let definition = read(context, name)?;
+    let wanted = definition.image.as_ref();
+    let wanted =
+        wanted.ok_or_else(|| Error::refused(format!("service {name} does not run from an image")))?;
+    let reference: Reference = wanted.reference.parse()?;
+    let image = images::find(context, &reference, wanted.always_pull)?;
+    let first = context.containers.next_number(&id)?;
+    let made = make(context, &id, &definition, wanted, &image);
+    if made.is_err() {
+        // Those that were made for this start are in nobody's use.
+        context.containers.destroy_newer(&context.store, &id, first)?;
+    }
+    made.context(|| format!("service {name}"))?;
+    context.containers.destroy_older(&context.store, &id, first)
+}
+
+fn make(
+    context: &Context,
+    id: &ContainerId,
+    definition: &Definition,
+    wanted: &definition::Image,
+    image: &Image,
+) -> Result<()> {
+    let backend = wanted.backend.as_deref().map(Backend::parse).transpose()?.or(context.settings.backend);
+    let mut service = Service {
+        definition,
+        command: command(definition, wanted),
+        ignore_runtime: wanted.ignore_runtime,
+        writable: wanted.writable,
+        mounts: Vec::new(),
+    };
+    for volume in &wanted.volumes {
+        let source = if volume.image {
+            volume_root(context, id, volume, backend)?.root.display().to_string()
+        } else {
+            volume.source.clone()
+        };
+        service.mounts.push(Mount { source, target: volume.target.clone(), writable: volume.writable });
+    }
+    let places = service.places(image);
+    let wish = Wish { backend, writable: wanted.writable, places: &places };
+    let made = context.containers.provision(&context.store, id, image, &wish)?;
+    containers::tell(context, &made.record);
+    let prepared = runtime::prepare(&service, image, &made)?;
+    crate::fault::point("before-prepared");
+    crate::store::replace(
+        &directory(context, &definition.name).join("prepared"),
+        prepared.encode().as_bytes(),
+    )?;
+    crate::fault::point("prepared");
+    Ok(())
+}
+
+/// A root of another image, which is seen in the container.
+fn volume_root(
+    context: &Context,
+    id: &ContainerId,
+    volume: &definition::Volume,
+    backend: Option<Backend>,
+) -> Result<Provisioned> {
+    let reference: Reference = volume.source.parse()?;
+    let image = images::find(context, &reference, false)?;
+    let wish = Wish { backend, writable: volume.writable, places: &[] };
+    context.containers.provision(&context.store, id, &image, &wish)
+}
+
+/// The service's command, if it has one of its own, is what is run. Else its arguments are those of the image's.
+fn command(definition: &Definition, wanted: &definition::Image) -> Command {
+    let option = |wanted_key: &'static str| {
+        wanted.options.iter().filter(move |(key, _)| key == wanted_key).map(|(_, value)| value.clone())
+    };
+    if let Some(text) = option(SHELL).next() {
+        return Command { shell: true, value: Some(text), arguments: Vec::new() };
+    }
+    match definition.command.split_first() {
+        Some((program, arguments)) => {
+            Command { shell: false, value: Some(program.clone()), arguments: arguments.to_vec() }
+        }
+        None => Command { shell: false, value: None, arguments: option(ARGUMENT).collect() },
+    }
+}
+
+fn read(context: &Context, name: &str) -> Result<Definition> {
+    let path = directory(context, name).join("definition");
+    let what = || path.display().to_string();
+    let text = std::fs::read_to_string(&path).context(what)?;
+    Definition::decode(&text).map_err(|error| Error::refused(error.to_string()).during(what()))
+}
+
+/// The services that something was prepared for since the machine started.
+pub(super) fn prepared(context: &Context) -> Result<Vec<ContainerId>> {
+    let directory = context.run.join("service");
+    let found = match std::fs::read_dir(&directory) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::from(error).during(directory.display())),
+    };
+    let mut ids = Vec::new();
+    for entry in found {
+        let entry = entry?;
+        let name = entry.file_name().into_string().unwrap_or_default();
+        if entry.path().join("prepared").exists() {
+            ids.extend(ContainerId::below(None, &name));
+        }
+    }
+    Ok(ids)
+}
