@@ -4,6 +4,7 @@
 //! which they have to be done; so does the provisioner for the root of a container. The supervisor reads them, looks
 //! up the names of users, and does them one after the other. A step that fails is named, with its reason.
 
+pub mod capability;
 mod text;
 
 use std::fmt;

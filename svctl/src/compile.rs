@@ -7,6 +7,7 @@
 //! (`pipes`), and the result is written (`output`). A mistake makes one service invalid and leaves the others
 //! as they are.
 
+mod accounts;
 mod contradictions;
 mod cycle;
 mod diagnostic;
@@ -17,7 +18,10 @@ mod instances;
 mod keys;
 mod keys_environment;
 mod keys_life;
+mod keys_limits;
+mod keys_process;
 mod keys_ready;
+mod keys_user;
 mod keys_watch;
 mod merge;
 mod output;

@@ -24,7 +24,15 @@ impl Supervised {
     #[must_use]
     pub fn start_compiled(fixture: Fixture, arguments: &[&str]) -> Supervised {
         let name = fixture.current().to_owned();
-        let child = spawn(&fixture, &name, arguments);
+        let child = spawn(&fixture, &name, &[], arguments);
+        Supervised { child, name, fixture }
+    }
+
+    /// As [`Supervised::start_compiled`], by a program that executes the supervisor.
+    #[must_use]
+    pub fn start_through(fixture: Fixture, through: &[&str], arguments: &[&str]) -> Supervised {
+        let name = fixture.current().to_owned();
+        let child = spawn(&fixture, &name, through, arguments);
         Supervised { child, name, fixture }
     }
 
@@ -142,7 +150,7 @@ impl Supervised {
 
     /// Starts another supervisor in the place of one that has ended.
     pub fn start_again(&mut self, arguments: &[&str]) {
-        self.child = spawn(&self.fixture, &self.name, arguments);
+        self.child = spawn(&self.fixture, &self.name, &[], arguments);
     }
 
     /// How the supervisor has ended; none while it runs.
@@ -160,10 +168,12 @@ impl Supervised {
     }
 }
 
-fn spawn(fixture: &Fixture, name: &str, arguments: &[&str]) -> Child {
+fn spawn(fixture: &Fixture, name: &str, through: &[&str], arguments: &[&str]) -> Child {
     let log = File::options().create(true).append(true).open(fixture.path("log")).unwrap();
-    let mut command = Command::new(program("supervise"));
-    command.arg("--run").arg(fixture.path("run")).args(arguments).arg(name);
+    let supervise = program("supervise");
+    let mut words = through.iter().map(std::ffi::OsStr::new).chain([supervise.as_os_str()]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).arg("--run").arg(fixture.path("run")).args(arguments).arg(name);
     command.stdout(log.try_clone().unwrap()).stderr(log);
     sys::child::die_with_parent(&mut command).spawn().unwrap()
 }

@@ -8,7 +8,7 @@ use super::program::is_executable;
 use super::programs;
 use super::reader::Reader;
 use super::sources::{Problem, Sources, drop_ins};
-use super::{Options, Service};
+use super::{Options, Service, accounts};
 use crate::loaded::Source;
 use service::definition::{Definition, Kind, Style};
 use std::ops::Range;
@@ -262,5 +262,6 @@ fn finish(service: &mut Service, options: &Options) {
     service.invalid |= has_error(service);
     if let (Some(root), false) = (&options.root, service.invalid) {
         programs::look(service, root);
+        accounts::look(service, root);
     }
 }

@@ -3,11 +3,15 @@
 use super::contradictions;
 use super::keys_environment::{condition, environment};
 use super::keys_life::{log, reload, restart, start, stop};
+use super::keys_limits;
+use super::keys_process;
 use super::keys_ready;
+use super::keys_user;
 use super::keys_watch;
 use super::reader::{Item, Reader, Value, items};
 use super::{Edge, EdgeKind};
 use service::definition::{Definition, Kind, RestartWhen, Style, valid_name};
+use service::setup::order;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
@@ -18,7 +22,7 @@ const ONESHOT_TIMEOUT: Duration = Duration::from_secs(300);
 /// How seldom a watchdog may be fed at the least: below this it would bite a machine that is merely busy.
 const WATCHDOG_MIN: Duration = Duration::from_millis(100);
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 26] = [
     "description",
     "type",
     "style",
@@ -42,11 +46,14 @@ const KEYS: [&str; 23] = [
     "health",
     "watchdog",
     "log",
+    "user",
+    "limits",
+    "process",
 ];
 /// As above, but for the one that would be suggested for `timeout`.
 const FINISH_TIMEOUT: &str = "finish-timeout";
 /// Sections whose names are kept for later.
-const RESERVED: [&str; 6] = ["limits", "user", "sandbox", "sockets", "image", "schedule"];
+const RESERVED: [&str; 4] = ["sandbox", "sockets", "image", "schedule"];
 /// What means something for a bundle.
 const BUNDLE_KEYS: [&str; 4] = ["description", "type", "contents", "autostart"];
 
@@ -58,7 +65,7 @@ pub(super) struct File {
     pub(super) definition: Definition,
     pub(super) edges: Vec<Edge>,
     pub(super) spans: Spans,
-    /// Where programs stand, by the keys of their commands.
+    /// Where programs stand, by the keys of their commands, and users and groups, by theirs.
     pub(super) programs: Spans,
 }
 
@@ -68,6 +75,9 @@ impl File {
         let first = item.value.get_ref().as_array().and_then(|words| words.first());
         if let Some(first) = first.filter(|_| key.ends_with("command")) {
             self.programs.insert(key.clone(), first.span());
+        }
+        if matches!(key.as_str(), "user" | "user.name" | "user.group" | "user.groups") {
+            self.programs.insert(key.clone(), item.value.span());
         }
         self.spans.insert(key, item.span.clone());
     }
@@ -99,6 +109,7 @@ pub(super) fn read(
         }
         top(reader, item, &mut file, prober);
     }
+    order(&mut file.definition.process.setup);
     contradictions::misplaced(reader, &file);
     contradictions::find(reader, &file);
     file
@@ -148,6 +159,9 @@ fn top(reader: &mut Reader<'_>, item: &Item<'_>, file: &mut File, prober: &str) 
         "health" => set(&mut definition.health, keys_watch::health(reader, item, prober).map(Some)),
         "watchdog" => set(&mut definition.watchdog, reader.period(value, WATCHDOG_MIN).map(Some)),
         "log" => log(reader, value, file),
+        "user" => keys_user::user(reader, item, definition),
+        "limits" => keys_limits::limits(reader, item, definition),
+        "process" => keys_process::process(reader, item, definition),
         key if RESERVED.contains(&key) => {
             reader.error(&item.span, format!("section [{key}] is not supported by this version"));
         }

@@ -194,6 +194,21 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// A number that may be below zero.
+    pub(super) fn signed(&mut self, value: Value<'_>, range: RangeInclusive<i32>) -> Option<i32> {
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.mismatch(value, "an integer");
+            return None;
+        };
+        let read = i128::from_str_radix(number.as_str(), number.radix()).ok();
+        let found = read.and_then(|number| i32::try_from(number).ok()).filter(|n| range.contains(n));
+        if found.is_none() {
+            let (low, high) = (range.start(), range.end());
+            self.error(&value.span(), format!("expected a number from {low} to {high}"));
+        }
+        found
+    }
+
     pub(super) fn duration(&mut self, value: Value<'_>) -> Option<Duration> {
         let text = match value.get_ref() {
             DeValue::String(text) => text,

@@ -1,5 +1,6 @@
 //! What people are told about their definitions: a golden table, and any input at all.
 
+mod attributes;
 mod files;
 mod foreign;
 mod layers;
@@ -167,7 +168,7 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         ("finish_timeout = \"1s\"", r#"1:1: unknown key "finish_timeout" (did you mean "finish-timeout"?)"#),
         ("[log]\nrotate = { size = 1 }", "2:19: a log must be allowed at least 4096 bytes"),
         ("[log]\nrotate = { keep = -1 }", "2:19: expected a number from 0 to 100000"),
-        ("[limits]\nnofile = 1", "1:2: section [limits] is not supported by this version"),
+        ("[schedule]\nx = 1", "1:2: section [schedule] is not supported by this version"),
         ("schedule = { daily = true }", "1:1: section [schedule] is not supported by this version"),
         ("description = \"a", "1:17: invalid basic string, expected `\"`"),
         ("command = [\"x\"]\ncommand = [\"y\"]", "2:1: duplicate key"),

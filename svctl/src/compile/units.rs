@@ -1,5 +1,6 @@
 //! The words for durations and sizes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Units of time, the longest first, in milliseconds.
@@ -48,6 +49,48 @@ pub fn size(text: &str) -> Result<u64, String> {
     let unit = if unit.is_empty() { "B" } else { unit };
     let (_, factor) = SIZE.iter().find(|(name, _)| *name == unit && rest.is_empty()).ok_or_else(form)?;
     number.checked_mul(*factor).ok_or_else(|| format!("\"{text}\" is too large a size"))
+}
+
+/// Reads a list of processors as the kernel writes them, `0-3,8` (cpuset(7)), all below `limit`.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn processors(text: &str, limit: u16) -> Result<BTreeSet<u16>, String> {
+    let form = || format!("\"{text}\" is not a list of numbers such as \"0-3,8\"");
+    let mut all = BTreeSet::new();
+    for part in text.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| text.parse::<u16>().ok().filter(|number| *number < limit);
+        let (first, last) = (number(first).ok_or_else(form)?, number(last).ok_or_else(form)?);
+        if first > last {
+            return Err(form());
+        }
+        all.extend(first..=last);
+    }
+    Ok(all)
+}
+
+/// Reads a share of the processors, `50%` or `2 cores`, as the text of `cpu.max`: so many microseconds of each tenth of
+/// a second.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn share(text: &str) -> Result<String, String> {
+    const PERIOD: u64 = 100_000;
+    let form = || format!("\"{text}\" is not a share such as \"50%\", \"1.5 cores\" or \"max\"");
+    let cores =
+        text.strip_suffix("cores").or_else(|| text.strip_suffix("core")).map(|number| (number, PERIOD));
+    let (number, whole) = cores.or_else(|| Some((text.strip_suffix('%')?, PERIOD / 100))).ok_or_else(form)?;
+    let (units, fraction) = number.trim().split_once('.').unwrap_or((number.trim(), "0"));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && (1..=4).contains(&text.len());
+    if !digits(units) || !digits(fraction) {
+        return Err(form());
+    }
+    let parse = |text: &str| text.parse::<u64>().unwrap_or(0);
+    let scale = 10_u64.pow(u32::try_from(fraction.len()).unwrap_or(0));
+    let quota = parse(units) * whole + parse(fraction) * whole / scale;
+    // The kernel refuses less than a millisecond.
+    if quota < 1000 { Err(format!("\"{text}\" is less than 1%")) } else { Ok(format!("{quota} {PERIOD}")) }
 }
 
 /// A size that would be read if its unit were spelled as units are.
@@ -129,6 +172,26 @@ mod tests {
     }
 
     #[test]
+    fn shares_and_processors_are_read_as_people_write_them() {
+        for (text, quota) in [
+            ("50%", 50_000),
+            ("2 cores", 200_000),
+            ("1core", 100_000),
+            ("1.5 cores", 150_000),
+            ("2.5%", 2500),
+        ] {
+            assert_eq!(share(text), Ok(format!("{quota} 100000")), "{text}");
+        }
+        for text in ["", "%", "50", "x%", "0%", "-5%", "1.%", ".5%", "99999%", "cores", "0.1%"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+        assert_eq!(processors("0-2,5", 9), Ok(BTreeSet::from([0, 1, 2, 5])));
+        for text in ["", "3-1", "a", "1-", "9", "1,,2"] {
+            assert!(processors(text, 9).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn durations_are_shown_with_the_precision_that_matters() {
         for (milliseconds, text) in [
             (0, "0 us"),
@@ -146,7 +209,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_word_makes_it_panic(text in ".*") {
-            let _ = (duration(&text), size(&text));
+            let _ = (duration(&text), size(&text), share(&text), processors(&text, 64));
         }
     }
 }
