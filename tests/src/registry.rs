@@ -301,9 +301,12 @@ impl Shared {
         std::io::Read::read_exact(&mut reader, &mut body)?;
         head.body = String::from_utf8_lossy(&body).into_owned();
         let fault = self.admit(&head);
-        let outcome = self.answer(reader.into_inner(), &head, fault.as_ref());
+        self.answer(reader.into_inner(), &head, fault.as_ref())
+    }
+
+    /// Takes note that a request is as good as answered.
+    fn dismiss(&self) {
         self.state.lock().unwrap().serving.0 -= 1;
-        outcome
     }
 
     /// Takes note of a request, and finds how to misbehave at it.

@@ -98,7 +98,9 @@ impl Maker<'_> {
         match self.random.below(40) {
             0 => path.extend(b"/"),
             1 => path.extend(b"./"),
-            2 => path.extend(b"../"),
+            2 => path.extend(b"../".repeat(1 + self.random.below(3))),
+            5 => path.extend(b"../../outside/"),
+            6 => path.extend(b"../0/"),
             3 => {
                 path.extend(self.outside);
                 path.push(b'/');

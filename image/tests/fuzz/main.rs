@@ -1,9 +1,9 @@
 //! A fuzzer of what strangers send: archives, manifests, references, headers. It runs for `FUZZ` seconds (ten if that
-//! is not set); `FUZZ_SEED` repeats a run, and with `FUZZ_CASE` one case of it; `FUZZ_SHOW` tells what
-//! is refused and why.
+//! is not set); `FUZZ_SEED` repeats a run, and with `FUZZ_CASE` one case of it; `FUZZ_SHOW` tells what is
+//! refused and why.
 //!
-//! Whatever an archive is: nothing panics or hangs; nothing outside of the directory that it is unpacked to is touched;
-//! no more comes of it than the limits allow; and a store that refused it has nothing left of it.
+//! Whatever an archive is: nothing panics or hangs; nothing outside of the directory that it is unpacked to is touched,
+//! nor the layers below; no more comes of it than the limits allow; and a store that refused it has nothing left of it.
 
 #![allow(
     clippy::unwrap_used,
@@ -129,6 +129,7 @@ fn layers(random: &mut Random, place: &Place) {
     let form = if random.once_in(6) { Form::Aci } else { Form::Changes };
     let mut view = View::default();
     let mut trees = Vec::new();
+    let mut lowers: Vec<tree::Tree> = Vec::new();
     let mut below = 0;
     for number in 0..=random.below(3) {
         let bytes = if random.once_in(100) {
@@ -153,9 +154,16 @@ fn layers(random: &mut Random, place: &Place) {
         assert!(found <= allowed, "{found} bytes were unpacked, {allowed} allowed");
         assert!(files <= 100 * options.limits.entries, "{files} files were made");
         below += found;
+        let made = std::fs::read_dir(place.inside()).unwrap().count();
+        assert_eq!(made, number + 1, "something was made beside the trees");
+        for (at, lower) in lowers.iter().enumerate() {
+            let differences = tree::Tree::read(&place.inside().join(at.to_string())).differences(lower);
+            assert!(differences.is_empty(), "a layer below was touched: {differences:?}");
+        }
         if outcome.is_err() {
             return;
         }
+        lowers.push(tree::Tree::read(&path));
         trees.push(tree);
     }
 }

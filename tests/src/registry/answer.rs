@@ -64,7 +64,10 @@ impl Shared {
         fault: Option<&Fault>,
     ) -> std::io::Result<()> {
         let mut answer = match fault {
-            Some(Fault::Hangup) => return Ok(()),
+            Some(Fault::Hangup) => {
+                self.dismiss();
+                return Ok(());
+            }
             Some(Fault::Status(status, headers)) => {
                 let mut answer = Answer::error(*status, "UNAVAILABLE");
                 answer.headers.extend(headers.iter().cloned());
@@ -85,7 +88,14 @@ impl Shared {
             }
             Some(_) | None => {}
         }
-        send(stream, &answer, fault)
+        // The client can ask for the next thing as soon as it has the last byte: up to there we serve it.
+        let last = if answer.body.len() > 1 && send_is_plain(fault) { answer.body.pop() } else { None };
+        let length = answer.body.len() + usize::from(last.is_some());
+        let outcome = send(stream, &answer, length, fault).and_then(|()| stream.flush());
+        self.dismiss();
+        outcome?;
+        stream.write_all(last.as_slice())?;
+        stream.flush()
     }
 
     /// The answer of a registry that behaves.
@@ -181,7 +191,17 @@ fn split(path: &str) -> Option<(&str, &str, &str)> {
     Some((repository, kind, which))
 }
 
-fn send(stream: &mut dyn Stream, answer: &Answer, fault: Option<&Fault>) -> std::io::Result<()> {
+/// Whether the whole body is sent at once.
+fn send_is_plain(fault: Option<&Fault>) -> bool {
+    !matches!(fault, Some(Fault::Cut(_) | Fault::Silence(_) | Fault::Trickle(_)))
+}
+
+fn send(
+    stream: &mut dyn Stream,
+    answer: &Answer,
+    length: usize,
+    fault: Option<&Fault>,
+) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {} x\r\nConnection: close\r\n", answer.status);
     for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -190,7 +210,7 @@ fn send(stream: &mut dyn Stream, answer: &Answer, fault: Option<&Fault>) -> std:
         // Without a length, the end of the connection is the end of the body.
         head.push_str("\r\n");
     } else {
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", answer.body.len()));
+        head.push_str(&format!("Content-Length: {length}\r\n\r\n"));
     }
     stream.write_all(head.as_bytes())?;
     match fault {
