@@ -123,7 +123,10 @@ impl<R: Read> Reader<R> {
         if self.ended {
             return Ok(None);
         }
-        self.skip()?;
+        if !self.skip()? {
+            self.ended = true;
+            return Ok(None);
+        }
         let mut extended = Extended::default();
         loop {
             let Some(block) = self.block()? else {
@@ -249,16 +252,16 @@ impl<R: Read> Reader<R> {
         self.begin(size, size)?;
         let mut bytes = Vec::new();
         self.data().read_to_end(&mut bytes)?;
-        self.skip()?;
-        Ok(bytes)
+        if self.skip()? { Ok(bytes) } else { Err(cut()) }
     }
 
-    /// Reads what is left of an entry.
-    fn skip(&mut self) -> Result<()> {
+    /// Reads what is left of an entry. Tells whether that was all there: some end an archive with the last byte of its
+    /// last file, without the zeros up to the next block (umoci 0.4 does).
+    fn skip(&mut self) -> Result<bool> {
         io::copy(&mut self.data(), &mut io::sink())?;
         let padding = std::mem::take(&mut self.padding);
         let skipped = io::copy(&mut (&mut self.inner).take(padding), &mut io::sink())?;
-        if skipped < padding { Err(cut()) } else { Ok(()) }
+        Ok(skipped == padding)
     }
 
     /// The next header, or the end.

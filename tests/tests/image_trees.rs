@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use image::backend::{Backend, Plan};
+use image::error::Error;
 use image::platform::Platform;
 use image::progress::Silent;
 use image::reference::Reference;
@@ -25,7 +26,8 @@ fn apart(what: &str, test: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
-            mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
+            mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+                .unwrap();
             test();
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -40,7 +42,7 @@ fn import(store: &Store, path: &Path, reference: &str) -> Vec<Chain> {
     let options = Options { devices: true, ..Options::default() };
     let request = Request { reference: &reference, platform: &platform, options: &options, again: false };
     let scratch = store.root().join("staging");
-    let open = || source::open(path, &scratch, Box::new(|_| Ok(None)));
+    let open = || source::open(path, &scratch, Box::new(|_| Err(Error::missing("no other image"))));
     let image = store.import(&request, open, &mut Silent).unwrap();
     image.layers.into_iter().map(|layer| layer.chain).collect()
 }
@@ -89,7 +91,11 @@ fn archives_of_all_formats_give_the_same_trees() {
             let archive = format!("{name}.oci.tar");
             compare(name, &archive, &format!("oci:{}:{name}", images::directory().join(&archive).display()));
             for format in ["docker", "legacy"] {
-                compare(name, &format!("{name}.{format}.tar"), &format!("docker://example.org/{name}:latest"));
+                compare(
+                    name,
+                    &format!("{name}.{format}.tar"),
+                    &format!("docker://example.org/{name}:latest"),
+                );
             }
         }
     });

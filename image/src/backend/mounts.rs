@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub fn below(path: &Path) -> Result<Vec<PathBuf>> {
     // Mounts are known by their paths without links.
     let Ok(path) = path.canonicalize() else { return Ok(Vec::new()) };
-    let text = std::fs::read("/proc/self/mountinfo").context(|| "unable to read what is mounted")?;
+    let text = std::fs::read("/proc/thread-self/mountinfo").context(|| "unable to read what is mounted")?;
     let points = text.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
     let mut found: Vec<PathBuf> = points.map(unescape).filter(|point| point.starts_with(&path)).collect();
     found.reverse();

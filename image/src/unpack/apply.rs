@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 impl Unpacker<'_> {
-    /// The top is there from the start: with what lower layers say of it.
+    /// The top is there from the start: with what lower layers say of it, or as if nothing were.
     pub(super) fn begin(&mut self) -> Result<()> {
-        if let Some(below) = self.lowers.last() {
-            let (_, meta) = below.meta(b"")?;
-            self.remember(b"", &meta)?;
-        }
+        let meta = match self.lowers.last() {
+            Some(below) => below.meta(b"")?.1,
+            None => Meta::implied(),
+        };
+        self.remember(b"", &meta)?;
         self.view.set_layer(View::ROOT, self.layer());
         Ok(())
     }
@@ -48,11 +49,9 @@ impl Unpacker<'_> {
     }
 
     fn whiteout(&mut self, directory: &[&[u8]], hidden: &[u8]) -> Result<()> {
-        let found = self.view.resolve(directory)?;
-        if found.existing < found.parts.len() {
-            return Ok(());
-        }
-        let path = below(&join(&found.parts), hidden);
+        // Some write that what was in a directory is gone although a file has come in its place (umoci does).
+        let Some(directory) = self.view.directory(directory)? else { return Ok(()) };
+        let path = below(&join(&directory), hidden);
         if !self.view.prune(&path, self.layer()) {
             return Ok(());
         }
@@ -65,11 +64,8 @@ impl Unpacker<'_> {
     }
 
     fn opaque(&mut self, directory: &[&[u8]]) -> Result<()> {
-        let found = self.view.resolve(directory)?;
-        if found.existing < found.parts.len() {
-            return Ok(());
-        }
-        let path = join(&found.parts);
+        let Some(directory) = self.view.directory(directory)? else { return Ok(()) };
+        let path = join(&directory);
         // The top cannot be marked, nor need anything be in a tree because of what it does not have.
         if path.is_empty() {
             let names: Vec<Vec<u8>> = self.view.children(View::ROOT).map(|(name, _)| name.to_vec()).collect();
@@ -81,7 +77,7 @@ impl Unpacker<'_> {
             return Ok(());
         }
         if self.view.prune_below(&path, self.layer()) {
-            self.directories(&found.parts)?;
+            self.directories(&directory)?;
             self.hidden.insert(path);
         }
         Ok(())

@@ -196,6 +196,20 @@ fn whiteouts_take_away_what_is_below_and_spare_what_is_beside() {
 }
 
 #[test]
+fn a_whiteout_in_what_is_no_directory_any_more_takes_nothing_away() {
+    for mark in ["d/.wh.f", "d/.wh..wh..opq"] {
+        for at in 0..2 {
+            let mut layers = Layers::new();
+            layers.add(&[Item::directory("d"), Item::file("d/f", "")]).unwrap();
+            let mut items = vec![Item::file("d", "a file"), Item::file(mark, "")];
+            items.rotate_left(at);
+            layers.add(&items).unwrap();
+            assert_eq!(layers.seen(), seen(&[("/d", 1)]));
+        }
+    }
+}
+
+#[test]
 fn a_whiteout_of_what_the_layer_makes_anew_hides_what_was_there() {
     for order in [[0, 1, 2], [1, 2, 0], [1, 0, 2]] {
         let mut layers = Layers::new();

@@ -125,6 +125,23 @@ impl View {
     /// # Errors
     /// A part is no directory, or links lead to one another.
     pub fn resolve(&self, parts: &[&[u8]]) -> Result<Resolved> {
+        self.walk(parts)?.map_err(|part| {
+            let shown = String::from_utf8_lossy(&part).escape_debug().to_string();
+            Error::refused(format!("{shown:?} in its path is no directory"))
+        })
+    }
+
+    /// The directory of that path; none if there is nothing, or something else, of which nothing can be taken away.
+    ///
+    /// # Errors
+    /// Links lead to one another.
+    pub fn directory(&self, parts: &[&[u8]]) -> Result<Option<Vec<Vec<u8>>>> {
+        let there = |found: &Resolved| found.existing == found.parts.len();
+        Ok(self.walk(parts)?.ok().filter(there).map(|found| found.parts))
+    }
+
+    /// Where a path leads, or the part of it that is no directory.
+    fn walk(&self, parts: &[&[u8]]) -> Result<std::result::Result<Resolved, Vec<u8>>> {
         let mut pending: VecDeque<Vec<u8>> = parts.iter().map(|part| part.to_vec()).collect();
         let mut stack: Vec<(Vec<u8>, Option<Id>)> = Vec::new();
         let mut links = 0;
@@ -153,14 +170,11 @@ impl View {
                         pending.push_front(part.to_vec());
                     }
                 }
-                Some(What::Other(_)) => {
-                    let shown = String::from_utf8_lossy(&part).escape_debug().to_string();
-                    return Err(Error::refused(format!("{shown:?} in its path is no directory")));
-                }
+                Some(What::Other(_)) => return Ok(Err(part)),
             }
         }
         let existing = stack.iter().take_while(|(_, id)| id.is_some()).count();
-        Ok(Resolved { parts: stack.into_iter().map(|(part, _)| part).collect(), existing })
+        Ok(Ok(Resolved { parts: stack.into_iter().map(|(part, _)| part).collect(), existing }))
     }
 
     /// A number for a file of its own.
