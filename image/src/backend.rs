@@ -19,6 +19,7 @@ pub use mounts::{below as mounts_below, detach};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::store::{Chain, Store};
+use crate::unpack::make::remove_all;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -108,18 +109,7 @@ impl Backend {
     pub fn destroy(self, root: &Path, scratch: &Path) -> Result<()> {
         // Whatever is mounted there, by whomever: what is to be removed is what lies below.
         detach(root)?;
-        for path in [root, scratch] {
-            match std::fs::remove_dir_all(path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    return Err(
-                        Error::from(error).during(format_args!("unable to remove {}", path.display()))
-                    );
-                }
-            }
-        }
-        Ok(())
+        [root, scratch].into_iter().try_for_each(remove_all)
     }
 }
 

@@ -23,4 +23,6 @@ pub mod settings;
 pub mod source;
 pub mod store;
 pub mod tarball;
+#[cfg(test)]
+mod testing;
 pub mod unpack;

@@ -47,7 +47,7 @@ impl Containers {
         fault::point("roots-destroyed");
         // Nothing may be mounted below what is removed.
         crate::backend::detach(&path)?;
-        std::fs::remove_dir_all(&path).context(|| format!("unable to remove {}", path.display()))?;
+        crate::unpack::make::remove_all(&path)?;
         Ok(true)
     }
 

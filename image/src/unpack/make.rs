@@ -10,6 +10,8 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 impl Unpacker<'_> {
     pub(super) fn lower(&self, layer: usize) -> Result<&Tree> {
@@ -226,6 +228,21 @@ pub fn remove(tree: &Tree, path: &[u8]) -> Result<()> {
     }
     let (directory, name) = split(path);
     rustix::fs::unlinkat(tree.directory(directory)?, name, flags).context(|| "unable to remove a file")
+}
+
+/// Removes a directory with all below it, and nothing that is mounted there: that is an error. It need not be there.
+///
+/// # Errors
+/// The system refused it.
+pub fn remove_all(path: &Path) -> Result<()> {
+    let what = || format!("unable to remove {}", path.display());
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::refused(what()));
+    };
+    if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(());
+    }
+    remove(&Tree::open(parent)?, name.as_bytes()).context(what)
 }
 
 /// The names in a directory of a tree, in order.
