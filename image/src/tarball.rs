@@ -8,7 +8,7 @@ mod header;
 mod pax;
 mod sparse;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub use sparse::Segment;
 

@@ -1,5 +1,10 @@
 //! What several tests need: a place of their own, and images that are made up.
 
+#[path = "../tests/common/archive.rs"]
+pub(crate) mod archive;
+#[path = "../tests/common/images.rs"]
+pub(crate) mod images;
+
 use crate::config::Config;
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, Result};
@@ -9,8 +14,8 @@ use crate::provision::Containers;
 use crate::reference::Reference;
 use crate::source::{Blob, Form, Found, LayerSource, Source};
 use crate::store::{Image, Request, Store};
-use crate::tarball::tests::common::{Item, archive};
 use crate::unpack::Options;
+use archive::{Item, archive as packed};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use std::io::Read;
@@ -76,7 +81,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(layers: &[Vec<Item>]) -> Memory {
-        let archives = layers.iter().map(|items| archive(items)).collect();
+        let archives = layers.iter().map(|items| packed(items)).collect();
         Memory { archives, config: Config::default(), said: None }
     }
 }

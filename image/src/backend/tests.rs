@@ -5,8 +5,8 @@ mod model;
 use super::*;
 use crate::provision::{ContainerId, Provisioned, Wish};
 use crate::store::Image;
-use crate::tarball::tests::common::Item;
 use crate::testing::Place as Sandbox;
+use crate::testing::archive::Item;
 use proptest::prelude::*;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 

@@ -1,10 +1,7 @@
 //! What archives are read as, and which are refused.
 
-#[path = "../../tests/common/archive.rs"]
-pub(crate) mod common;
-
 use super::*;
-use common::{Item, archive, seal};
+use crate::testing::archive::{Item, archive, seal};
 use proptest::prelude::*;
 
 fn all(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>> {

@@ -1,7 +1,7 @@
 //! What becomes of archives, and what does not.
 
 use super::*;
-use crate::tarball::tests::common::{Item, archive};
+use crate::testing::archive::{Item, archive};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;

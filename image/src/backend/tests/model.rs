@@ -1,6 +1,6 @@
 //! Layers as a map from paths to what is there.
 
-use crate::tarball::tests::common::Item;
+use crate::testing::archive::Item;
 use crate::unpack::make::names;
 use crate::unpack::tree::{Tree, file_type};
 use crate::unpack::view::below;
