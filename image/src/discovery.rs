@@ -124,9 +124,15 @@ fn finder(settings: &Settings) -> Finder {
     })
 }
 
-/// One that is fetched.
-fn fetched(_settings: &Settings, _wanted: &Appc) -> Result<Option<File>> {
-    Ok(None)
+/// One that is fetched, if the settings say where from.
+fn fetched(settings: &Settings, wanted: &Appc) -> Result<Option<File>> {
+    let Some(prefix) = settings.appc_prefix.as_ref().filter(|prefix| !prefix.starts_with('/')) else {
+        return Ok(None);
+    };
+    let mut named = wanted.clone();
+    let arch = appc::arch(&Platform::host()).to_owned();
+    named.labels.entry("arch".to_owned()).or_insert(arch);
+    crate::pull::appc::fetch(settings, prefix, &named)
 }
 
 #[cfg(test)]

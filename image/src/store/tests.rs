@@ -77,10 +77,10 @@ fn a_layer_that_is_missing_is_brought_in_again() {
     for part in ["tree", "info", ""] {
         let path = place.store.layer_path(&image.layers[1].chain).join(part);
         if path.is_dir() {
-            std::fs::remove_dir_all(&path).unwrap()
+            std::fs::remove_dir_all(&path).unwrap();
         } else {
-            std::fs::remove_file(&path).unwrap()
-        };
+            std::fs::remove_file(&path).unwrap();
+        }
         assert_eq!(place.store.find(&"abc".parse().unwrap()).unwrap(), None);
         assert_eq!(place.import("abc", &layers(&["a", "b"])).unwrap(), image);
         assert_eq!(place.store.verify(false, |_| false).unwrap(), []);
@@ -111,11 +111,11 @@ fn a_newer_image_of_the_same_name_is_brought_in_only_if_that_is_asked_for() {
 #[test]
 fn a_wrong_digest_leaves_nothing_of_the_layer() {
     let place = Place::new();
-    let said = Some(Digest::of(Algorithm::Sha256, b"something else"));
-    let memory = Memory { said: said.clone(), ..Memory::new(&layers(&["a"])) };
+    let said = Digest::of(Algorithm::Sha256, b"something else");
+    let memory = Memory { said: Some(said.clone()), ..Memory::new(&layers(&["a"])) };
     let error = place.import_from("abc", memory, false).unwrap_err().to_string();
     let found = Digest::of(Algorithm::Sha256, &Memory::new(&layers(&["a"])).archives[0]);
-    assert!(error.contains(&format!("digest {} expected, {found} found", said.unwrap())), "{error}");
+    assert!(error.contains(&format!("digest {said} expected, {found} found")), "{error}");
     assert_eq!((count(&place, "layers"), count(&place, "images"), count(&place, "staging")), (0, 0, 0));
 }
 
