@@ -1,8 +1,8 @@
 //! The early boot: a list of named phases, each logged with its time. None is fatal that can be survived.
 
-use crate::command_line;
 use crate::message::{Messages, reason};
 use crate::places::Options;
+use crate::{cgroups, command_line};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use std::fs::{File, create_dir_all};
@@ -20,7 +20,7 @@ const PHASES: [Phase; 10] = [
     ("console", open_console),
     ("kernel filesystems", mount_kernel_filesystems),
     ("run", mount_run),
-    ("control groups", mount_cgroups),
+    ("control groups", cgroups::mount_all),
     ("shared mounts", share_mounts),
     ("hostname", set_hostname),
     ("loopback", sys::net::loopback_up),
@@ -82,7 +82,7 @@ fn enter_real_root() -> io::Result<()> {
 }
 
 /// Mounts a filesystem of the kernel's own; one that is there already is left as it is.
-fn attach(kind: &str, place: &str, flags: MsFlags, data: &str) -> io::Result<()> {
+pub(crate) fn attach(kind: &str, place: &str, flags: MsFlags, data: &str) -> io::Result<()> {
     create_dir_all(place)?;
     match mount(Some(kind), place, Some(kind), flags, Some(data)) {
         Err(nix::errno::Errno::EBUSY) => Ok(()),
@@ -98,7 +98,7 @@ fn attach_if_known(kind: &str, place: &str, flags: MsFlags, data: &str) {
 /// The filesystem of an initramfs in a kernel without tmpfs, or started with `root=` (linux/magic.h).
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
-const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
+pub(crate) const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
 fn mount_devices() -> io::Result<()> {
     attach("devtmpfs", "/dev", MsFlags::MS_NOSUID, "mode=0755")?;
@@ -154,24 +154,6 @@ fn mount_kernel_filesystems() -> io::Result<()> {
 fn mount_run() -> io::Result<()> {
     attach("tmpfs", "/run", MsFlags::MS_NOSUID, "mode=0755,size=20%")?;
     std::fs::DirBuilder::new().recursive(true).mode(0o1777).create("/run/lock")
-}
-
-/// Version 2, at its own place and nowhere else, which the Mesos agent checks. Its subtree is made ready
-/// here, and left alone ever after.
-fn mount_cgroups() -> io::Result<()> {
-    const CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.controllers";
-    // Older kernels know neither option, and would mount nothing.
-    attach("cgroup2", "/sys/fs/cgroup", PLAIN, "nsdelegate,memory_recursiveprot")
-        .or_else(|_| attach("cgroup2", "/sys/fs/cgroup", PLAIN, ""))?;
-    let controllers = std::fs::read_to_string(CONTROLLERS)?;
-    create_dir_all("/sys/fs/cgroup/mesos")?;
-    for controller in controllers.split_whitespace() {
-        for directory in ["/sys/fs/cgroup", "/sys/fs/cgroup/mesos"] {
-            // A controller that cannot be had is missed by whoever needs it, who says so.
-            let _ = std::fs::write(format!("{directory}/cgroup.subtree_control"), format!("+{controller}"));
-        }
-    }
-    Ok(())
 }
 
 /// Mounts made later must be seen in namespaces made earlier, as systemd has it and Mesos expects.

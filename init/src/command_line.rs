@@ -14,6 +14,8 @@ pub(crate) struct CommandLine {
     pub(crate) watchdog: Option<Duration>,
     /// `mainstay.emergency`, or `mainstay.emergency=no`.
     pub(crate) emergency: Option<bool>,
+    /// `mainstay.cgroup=v1`.
+    pub(crate) cgroup_v1: bool,
     /// `mainstay.debug`.
     pub(crate) debug: bool,
 }
@@ -26,6 +28,7 @@ pub(crate) fn parse(line: &str) -> CommandLine {
             Some(("mainstay.bundle", name)) => found.bundle = Some(name.to_owned()),
             Some(("mainstay.log", level)) => found.log = Level::parse(level).or(found.log),
             Some(("mainstay.watchdog", time)) => found.watchdog = duration(time).or(found.watchdog),
+            Some(("mainstay.cgroup", version)) => found.cgroup_v1 = version == "v1",
             Some(("mainstay.emergency", answer)) => found.emergency = Some(answer != "no"),
             None if word == "mainstay.emergency" => found.emergency = Some(true),
             None if word == "mainstay.debug" => found.debug = true,
@@ -58,6 +61,7 @@ mod tests {
         let bundle = Some("small".to_owned());
         assert_eq!(found, CommandLine { bundle, log: Some(Level::Debug), ..CommandLine::default() });
         assert!(parse("quiet mainstay.debug").debug);
+        assert!(parse("mainstay.cgroup=v1").cgroup_v1 && !parse("mainstay.cgroup=v2 mainstay").cgroup_v1);
         assert_eq!(parse("ro single").bundle.as_deref(), Some("rescue"));
         assert_eq!(parse("mainstay.log=loud"), CommandLine::default());
     }

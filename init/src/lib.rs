@@ -7,6 +7,7 @@
 mod access;
 mod arguments;
 mod boot;
+mod cgroups;
 mod command_line;
 mod compiler;
 mod container;

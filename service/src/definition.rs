@@ -352,6 +352,9 @@ impl Definition {
         only.reads_pipe = self.reads_pipe;
         only.lock_descriptor = self.lock_descriptor;
         only.process = self.process.clone();
+        // Limits of the group are set while it runs.
+        only.process.group.files.clear();
+        only.process.group.strict = false;
         only.sockets.clone_from(&self.sockets);
         only.image.clone_from(&self.image);
         only.inherit = self.inherit;

@@ -15,6 +15,7 @@ pub mod definition;
 pub mod exit;
 pub mod graph;
 pub mod init_status;
+pub mod limits;
 pub mod list;
 pub mod machine;
 pub mod notify;

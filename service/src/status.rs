@@ -141,6 +141,12 @@ pub struct Status {
     pub unhealthy: u32,
     /// What it says of itself (sd_notify(3), STATUS).
     pub text: String,
+    /// Its control group, a directory; empty without one of its own.
+    pub group: String,
+    /// How many processes of that the kernel has killed for want of memory.
+    pub oom_kills: u64,
+    /// Whether its last run ended so.
+    pub starved: bool,
     /// What its supervisor has to remember to be replaced at any time. Private to it.
     pub saved: String,
     /// The supervisor; none if it has none now.
@@ -182,6 +188,9 @@ impl Status {
             reloading: false,
             unhealthy: 0,
             text: String::new(),
+            group: String::new(),
+            oom_kills: 0,
+            starved: false,
             saved: String::new(),
             supervisor: None,
             since: Tick(0),
@@ -228,7 +237,9 @@ impl Status {
             out.line("finish-pid", pid);
             out.line("finish-start", start);
         }
-        for (key, holds) in [("paused", self.paused), ("reloading", self.reloading)] {
+        for (key, holds) in
+            [("paused", self.paused), ("reloading", self.reloading), ("starved", self.starved)]
+        {
             if holds {
                 out.line(key, holds);
             }
@@ -236,7 +247,12 @@ impl Status {
         if self.unhealthy > 0 {
             out.line("unhealthy", self.unhealthy);
         }
-        for (key, text) in [("text", &self.text), ("boot", &self.boot), ("saved", &self.saved)] {
+        if self.oom_kills > 0 {
+            out.line("oom-kills", self.oom_kills);
+        }
+        for (key, text) in
+            [("text", &self.text), ("group", &self.group), ("boot", &self.boot), ("saved", &self.saved)]
+        {
             if !text.is_empty() {
                 out.line(key, text);
             }
@@ -281,6 +297,9 @@ impl Status {
             "reloading" => self.reloading = value.parse().ok()?,
             "unhealthy" => self.unhealthy = value.parse().ok()?,
             "text" => self.text = unescape(value),
+            "group" => self.group = unescape(value),
+            "oom-kills" => self.oom_kills = value.parse().ok()?,
+            "starved" => self.starved = value.parse().ok()?,
             "boot" => self.boot = unescape(value),
             "saved" => self.saved = unescape(value),
             "supervisor" => self.supervisor = Some(Pid::new(value.parse().ok()?)?),
@@ -317,6 +336,7 @@ mod tests {
         (status.paused, status.reloading, status.unhealthy) = (true, true, 2);
         status.text = "serving\nall".to_owned();
         status.saved = "1 2 3".to_owned();
+        (status.group, status.oom_kills, status.starved) = ("/g".to_owned(), 4, true);
         status.supervisor = Pid::new(41);
         status.next_start = Some(Tick(99));
         status.restarts = 3;

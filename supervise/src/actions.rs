@@ -61,6 +61,10 @@ impl Supervisor {
         if let Some(pid) = self.claim_main() {
             return self.queue.push_front(Event::Spawned(pid));
         }
+        if let Err(problem) = self.prepare_group() {
+            self.problem = problem;
+            return self.queue.push_front(Event::SpawnFailed);
+        }
         let (pipe, number) = match self.definition.ready.method {
             ReadyMethod::Descriptor(number) => (sys::pipe::pair(), number),
             ReadyMethod::Immediate | ReadyMethod::Notify(_) | ReadyMethod::Command { .. } => {

@@ -81,6 +81,8 @@ impl Supervisor {
             self.problem.clone_from(&old.reason);
         }
         self.recall_text(&old.text);
+        self.starved = old.starved;
+        self.recall_kills(old.oom_kills);
         let Some(pid) = self.machine.awaited() else { return };
         let main = self.machine.pid() == Some(pid);
         let identity = if main {

@@ -25,26 +25,74 @@ const PASSES_MAX: usize = 8;
 /// The group, and its directory, by which a process enters it.
 #[derive(Debug)]
 pub(crate) struct Group {
+    /// Where version 2 is.
+    root: PathBuf,
     path: PathBuf,
     entry: OwnedFd,
+}
+
+/// Where the group of a service is, or would be.
+fn place(run: &Path, name: &str) -> io::Result<(PathBuf, PathBuf)> {
+    let root = ROOTS.iter().find(|root| Path::new(root).join("cgroup.controllers").exists());
+    let root = PathBuf::from(root.ok_or(io::ErrorKind::NotFound)?);
+    let path = root.join(tree(run)).join(name);
+    Ok((root, path))
 }
 
 impl Group {
     /// Makes it, unless it is there: a service that was left behind is in it.
     fn open(run: &Path, name: &str) -> io::Result<Group> {
-        let root = ROOTS.iter().find(|root| Path::new(root).join("cgroup.controllers").exists());
-        let root = root.ok_or(io::ErrorKind::NotFound)?;
-        let path = Path::new(root).join(tree(run)).join(name);
+        let (root, path) = place(run, name)?;
         std::fs::create_dir_all(&path)?;
         let entry = File::open(&path)?.into();
-        Ok(Group { path, entry })
+        Ok(Group { root, path, entry })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes it away with all groups below it, and makes it again.
+    pub(crate) fn renew(&mut self) -> io::Result<()> {
+        self.remove();
+        match std::fs::create_dir(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        self.entry = File::open(&self.path)?.into();
+        Ok(())
+    }
+
+    /// Hands the controllers of these settings on to it, from the root down. One that cannot be had is missed when the
+    /// setting is written.
+    pub(crate) fn enable(&self, settings: &[(String, String)]) {
+        for (file, _) in settings {
+            let controller = service::limits::controller(file);
+            for group in [Some(self.root.as_path()), self.path.parent()].into_iter().flatten() {
+                let _ = std::fs::write(group.join("cgroup.subtree_control"), format!("+{controller}"));
+            }
+        }
+    }
+
+    /// What has been set in it.
+    pub(crate) fn settings(&self) -> Vec<(String, String)> {
+        let read = |file| std::fs::read_to_string(self.path.join(file)).unwrap_or_default();
+        service::limits::FILES.iter().flat_map(|file| service::limits::settings(file, &read(file))).collect()
+    }
+
+    /// Takes it away with all groups below it, but for those with processes in them.
+    fn remove(&self) {
+        // What is below it comes later in the list.
+        for group in tree_of(&self.path).into_iter().rev() {
+            let _ = std::fs::remove_dir(group);
+        }
     }
 
     pub(crate) fn entry(&self) -> BorrowedFd<'_> {
         self.entry.as_fd()
     }
 
-    fn populated(&self) -> bool {
+    pub(crate) fn populated(&self) -> bool {
         let events = std::fs::read_to_string(self.path.join("cgroup.events"));
         events.is_ok_and(|text| text.lines().any(|line| line == "populated 1"))
     }
@@ -88,13 +136,9 @@ impl Group {
 impl Drop for Group {
     /// A group with processes in it stays, for the supervisor after us.
     fn drop(&mut self) {
-        // What is below it comes later in the list.
-        for group in tree_of(&self.path).into_iter().skip(1).rev() {
-            let _ = std::fs::remove_dir(group);
-        }
-        if std::fs::remove_dir(&self.path).is_ok() {
-            let _ = self.path.parent().map(std::fs::remove_dir);
-        }
+        self.remove();
+        // Unless it is another service's too.
+        let _ = self.path.parent().map(std::fs::remove_dir);
     }
 }
 
@@ -124,18 +168,31 @@ fn tree(run: &Path) -> String {
 
 impl Supervisor {
     /// Makes the group, if one is asked for; without one the process group has to do.
-    pub(crate) fn open_group(&mut self) {
+    pub(crate) fn open_group(&mut self, resume: bool) {
         let stop = &self.definition.stop;
-        if stop.scope != Scope::Cgroup && stop.kill_scope != Scope::Cgroup {
+        let signalled = stop.scope == Scope::Cgroup || stop.kill_scope == Scope::Cgroup;
+        let limited = self.definition.process.group.wanted;
+        // One that the definition asks for no longer, and whose limits are to go.
+        let left = || place(&self.run, &self.definition.name).is_ok_and(|(_, path)| path.exists());
+        if !(signalled || limited || resume && left()) {
             return;
         }
         match Group::open(&self.run, &self.definition.name) {
-            Ok(group) => self.group = Some(group),
+            Ok(group) => {
+                self.limits = group.settings();
+                self.group = Some(group);
+            }
             Err(error) => {
-                let reason = launch::reason(&error);
-                self.say(&format!(
-                    "warning: unable to make its control group: {reason} (its process group is signalled instead)"
-                ));
+                let none = error.kind() == io::ErrorKind::NotFound;
+                let why = if none { "there is no version 2".to_owned() } else { launch::reason(&error) };
+                let problem = format!("unable to make its control group: {why}");
+                let instead = match (signalled, limited) {
+                    (true, true) => "its process group is signalled instead, without limits",
+                    (true, false) => "its process group is signalled instead",
+                    (false, _) => "going on without",
+                };
+                self.say(&format!("warning: {problem} ({instead})"));
+                self.no_group = Some(problem);
             }
         }
     }

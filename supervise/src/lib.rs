@@ -14,6 +14,7 @@ mod conditions;
 mod control_scripts;
 mod inherit;
 mod launch;
+mod limits;
 mod lock;
 mod narrate;
 mod notify;

@@ -38,11 +38,11 @@ fn next(machine: &Machine, now: Tick) -> String {
 }
 
 /// The line for a death that nobody asked for; none for one that was.
-pub(crate) fn death(machine: &Machine, status: WaitStatus, uptime: Duration, now: Tick) -> Option<String> {
+pub(crate) fn death(machine: &Machine, end: &str, uptime: Duration, now: Tick) -> Option<String> {
     if machine.want() == Want::Down || machine.state() == State::Done {
         return None;
     }
-    Some(format!("warning: ended with {status} after {} ({})", span(uptime), next(machine, now)))
+    Some(format!("warning: {end} after {} ({})", span(uptime), next(machine, now)))
 }
 
 /// The line for a start that failed.
@@ -67,12 +67,18 @@ pub(crate) fn trouble(machine: &Machine, before: Reason) -> Option<String> {
         | Reason::Permanent
         | Reason::DownFailed => return None,
     };
-    (reason != before).then(|| format!("warning: {} ({next})", self::reason(machine, "")))
+    (reason != before).then(|| format!("warning: {} ({next})", self::reason(machine, "", false)))
 }
 
-/// The reason in the status file. `problem` is that of the last failed start.
-pub(crate) fn reason(machine: &Machine, problem: &str) -> String {
-    let last = || machine.last_exit().map(|(status, _)| format!("ended with {status}")).unwrap_or_default();
+/// How a run has ended.
+pub(crate) fn end(status: WaitStatus, starved: bool) -> String {
+    if starved { "killed for want of memory".to_owned() } else { format!("ended with {status}") }
+}
+
+/// The reason in the status file. `problem` is that of the last failed start; `starved` is whether the last run ended
+/// for want of memory.
+pub(crate) fn reason(machine: &Machine, problem: &str, starved: bool) -> String {
+    let last = || machine.last_exit().map(|(status, _)| end(status, starved)).unwrap_or_default();
     match machine.reason() {
         Reason::None => String::new(),
         Reason::SpawnFailed => problem.to_owned(),

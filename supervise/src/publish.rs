@@ -66,6 +66,9 @@ impl Supervisor {
             reloading: machine.reloading(),
             unhealthy: machine.unhealthy(),
             text: self.text(),
+            group: self.group.as_ref().map(|group| group.path().display().to_string()).unwrap_or_default(),
+            oom_kills: self.killed(),
+            starved: self.starved,
             reason: self.reason(),
             ..Status::new(&self.definition.name, self.definition.kind)
         }
@@ -77,7 +80,7 @@ impl Supervisor {
     }
 
     fn reason(&self) -> String {
-        self.skipped.clone().unwrap_or_else(|| narrate::reason(&self.machine, &self.problem))
+        self.skipped.clone().unwrap_or_else(|| narrate::reason(&self.machine, &self.problem, self.starved))
     }
 
     /// The report as a line without its newline.

@@ -67,7 +67,7 @@ fn shared(setup: &Setup) -> bool {
 }
 
 /// Looks up whose a process is to be, in the files as they are now.
-fn find(wanted: &Credentials) -> Result<Identity, String> {
+pub(crate) fn find(wanted: &Credentials) -> Result<Identity, String> {
     let read = |path: &str| match std::fs::read(path) {
         Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
         // Numbers do without.

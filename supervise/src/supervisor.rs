@@ -6,6 +6,7 @@ use crate::cgroup::Group;
 use crate::control_scripts::Controls;
 use crate::inherit::Inherited;
 use crate::launch;
+use crate::limits::Kills;
 use crate::notify::Notify;
 use crate::pipeline::Pipeline;
 use crate::reexec::Replacement;
@@ -28,6 +29,7 @@ const LISTENER: u64 = 2;
 pub(crate) const NOTIFICATION: u64 = 3;
 pub(crate) const ADOPTED: u64 = 4;
 pub(crate) const NOTIFY: u64 = 5;
+pub(crate) const LIMITS: u64 = 6;
 const CLIENTS: u64 = 16;
 
 /// As many clients as one supervisor serves at a time.
@@ -58,6 +60,14 @@ pub(crate) struct Supervisor {
     pub(crate) notify: Option<Notify>,
     pub(crate) controls: Controls,
     pub(crate) group: Option<Group>,
+    /// Why it has none, though it is to have one.
+    pub(crate) no_group: Option<String>,
+    /// What has been set in it.
+    pub(crate) limits: Vec<(String, String)>,
+    /// The kernel's kills in it.
+    pub(crate) kills: Option<Kills>,
+    /// Its last run ended for want of memory.
+    pub(crate) starved: bool,
     pub(crate) adopted: Option<Adopted>,
     pub(crate) leftovers: Leftovers,
     /// A child that has ended, and is reaped once that has been told.
@@ -149,6 +159,10 @@ impl Supervisor {
             notify: None,
             controls: Controls::default(),
             group: None,
+            no_group: None,
+            limits: Vec::new(),
+            kills: None,
+            starved: false,
             adopted: None,
             leftovers: Leftovers::default(),
             unreaped: None,
@@ -175,8 +189,9 @@ impl Supervisor {
             lock,
         };
         supervisor.open_notify();
-        supervisor.open_group();
+        supervisor.open_group(options.resume);
         supervisor.adopt(options.resume);
+        supervisor.resume_limits(options.resume);
         let wanted = options.wanted.as_deref().and_then(Command::parse);
         if let Some(command) = wanted.filter(|_| !supervisor.known) {
             supervisor.command(command);
@@ -256,6 +271,7 @@ impl Supervisor {
             // What comes before a death is seen before it: a service that says ready and dies was ready.
             NOTIFICATION => self.read_notification(),
             NOTIFY => self.read_messages(),
+            LIMITS => self.read_kills(),
             SIGNALS => self.read_signals(),
             CHANNEL => self.read_channel(ready.writable),
             LISTENER => self.clients.accept(&self.poller),
@@ -285,6 +301,11 @@ impl Supervisor {
         let quiet = self.machine.state() == State::Stopping && self.machine.end_is_wanted()
             || self.definition.inherit;
         let reason = self.machine.reason();
+        if let Event::Died(pid, status) = event
+            && ours == Some(pid)
+        {
+            self.note_end(status);
+        }
         let actions = self.machine.handle(now, event);
         if let Some(line) = narrate::trouble(&self.machine, reason) {
             self.say(&line);
@@ -293,7 +314,9 @@ impl Supervisor {
             && ours == Some(pid)
         {
             self.close_notification();
-            if let Some(line) = narrate::death(&self.machine, status, uptime, now).filter(|_| !quiet) {
+            if let Some(line) =
+                narrate::death(&self.machine, &self.end_of(status), uptime, now).filter(|_| !quiet)
+            {
                 self.say(&line);
             }
         }

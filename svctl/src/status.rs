@@ -4,6 +4,7 @@
 mod detail;
 mod json;
 mod table;
+mod usage;
 
 use crate::args::Places;
 use crate::exit::{Exit, Failure};

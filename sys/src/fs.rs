@@ -22,6 +22,12 @@ pub fn is_being_written(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// The numbers of a device: major, minor (makedev(3)).
+#[must_use]
+pub fn device(number: u64) -> (u64, u64) {
+    (nix::sys::stat::major(number), nix::sys::stat::minor(number))
+}
+
 /// Puts `bytes` at `path` in one step: a reader sees the old file or the new one, whole.
 ///
 /// # Errors

@@ -43,6 +43,15 @@ impl Poller {
         Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
     }
 
+    /// Waits for what is told of `fd` out of turn, such as a change of a control group's events; it is reported as
+    /// `token`, again and again until the file is read.
+    ///
+    /// # Errors
+    /// Those of epoll_ctl(2).
+    pub fn add_priority(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLPRI, token))?)
+    }
+
     /// Waits for `fd` to be writable; it is reported as `token`.
     ///
     /// # Errors

@@ -123,3 +123,25 @@ pub(super) fn full() -> Process {
         terminal: Some("/dev/ttyS0".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Definition;
+
+    #[test]
+    fn what_runs_has_to_be_restarted_for_an_attribute_but_not_for_a_limit_of_its_group() {
+        let plain = Definition::new("a", "/a");
+        let changed = |change: &dyn Fn(&mut Definition)| {
+            let mut other = plain.clone();
+            change(&mut other);
+            assert_ne!(other.digest(), plain.digest());
+            other.run_digest() != plain.run_digest()
+        };
+        let limit = ("memory.max".to_owned(), "1".to_owned());
+        assert!(!changed(&|one| one.process.group.files = vec![limit.clone()]));
+        assert!(!changed(&|one| one.process.group.strict = true));
+        assert!(changed(&|one| one.process.group.delegate = true));
+        assert!(changed(&|one| one.process.setup = vec!["nice 5".parse().unwrap()]));
+        assert!(changed(&|one| one.process.terminal = Some("/dev/tty1".to_owned())));
+    }
+}

@@ -7,6 +7,7 @@ use super::reader::{Item, Reader, Value};
 use super::units;
 use crate::suggest::nearest;
 use service::definition::{ControlGroup, Definition};
+use service::limits::FILES;
 use service::setup::{Resource, Setup};
 use toml::de::DeInteger;
 
@@ -23,23 +24,6 @@ const BYTES: [Resource; 8] = [
 ];
 /// The limit on processor time, which is not the share of it.
 const CPU_TIME: &str = "cpu-time";
-/// The files of a control group.
-const FILES: [&str; 13] = [
-    "memory.max",
-    "memory.high",
-    "memory.low",
-    "memory.min",
-    "memory.swap.max",
-    "memory.oom.group",
-    "cpu.weight",
-    "cpu.max",
-    "cpuset.cpus",
-    "cpuset.mems",
-    "io.weight",
-    "io.max",
-    "pids.max",
-];
-
 pub(super) fn limits(reader: &mut Reader<'_>, section: &Item<'_>, definition: &mut Definition) {
     for item in reader.table(section.value, "a section") {
         let group = &mut definition.process.group;

@@ -1,6 +1,6 @@
 //! Everything about one service.
 
-use super::{Row, at};
+use super::{Row, at, usage};
 use crate::args::Places;
 use crate::compile::units::show;
 use crate::logs;
@@ -54,6 +54,12 @@ pub(super) fn write(text: &mut String, row: &Row, places: &Places, now: Tick) {
     }
     if let Some(next) = status.next_start {
         line("next start", &format!("in {}", show(next.since(now))));
+    }
+    for (key, value) in usage::read(&status.group).iter().flat_map(usage::Usage::lines) {
+        line(key, &value);
+    }
+    if status.oom_kills > 0 {
+        line("oom kills", &format!("{} of its processes killed for want of memory", status.oom_kills));
     }
     match status.supervisor {
         Some(supervisor) if row.unsupervised => {

@@ -1,6 +1,6 @@
 //! The same for programs: an array with an object a service, every key always there.
 
-use super::{Row, at};
+use super::{Row, at, usage};
 use service::Tick;
 use service::exit::WaitStatus;
 use std::fmt::{Display, Write};
@@ -50,6 +50,9 @@ fn object(text: &mut String, row: &Row, now: Tick) {
     key("reloading", status.reloading.to_string());
     key("unhealthy", status.unhealthy.to_string());
     key("text", quote(&status.text));
+    key("oom_kills", status.oom_kills.to_string());
+    key("starved", status.starved.to_string());
+    key("usage", usage::read(&status.group).map_or_else(null, |usage| usage.json()));
     key("changed_on_disk", row.changed.to_string());
 }
 

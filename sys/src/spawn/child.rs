@@ -46,6 +46,7 @@ const LAST: &[(Step, Take)] = &[
 pub(super) extern "C" fn main(argument: *mut c_void) -> c_int {
     // SAFETY: the parent passed a live Plan, and is held until we are done.
     let plan = unsafe { &mut *argument.cast::<Plan<'_>>() };
+    plan.begun = true;
     let mut tolerated = Tolerated::NONE;
     let prepared = prepare(plan, &mut tolerated);
     plan.tolerated = tolerated;

@@ -93,11 +93,21 @@ fn clone(plan: &mut Plan<'_>) -> Result<Child, Errno> {
     if let Some(group) = plan.spawn.cgroup {
         plan.enters_group = false;
         match clone3::into_group(plan, group, (stack.bottom, Stack::SIZE), flags, &mut descriptor) {
-            Ok(pid) => return child_of(pid, descriptor),
+            Ok(pid) => {
+                let child = child_of(pid, descriptor)?;
+                // SAFETY: `plan` is alive; the read must not be moved before the clone, after which the child wrote it.
+                if unsafe { std::ptr::read_volatile(&raw const plan.begun) } {
+                    return Ok(child);
+                }
+                // Killed before its first instruction: kernels from 6.14 on take a group that was killed (`cgroup.kill`)
+                // before the clone for one that was killed during it, if ours was not. The group can be entered.
+                crate::process::reap_one(child.pid);
+            }
             Err(errno @ (Errno::EAGAIN | Errno::ENOMEM)) => return Err(errno),
             // An older kernel, a filter of system calls, or a group that cannot be entered, which the child will tell.
-            Err(_) => plan.enters_group = true,
+            Err(_) => {}
         }
+        plan.enters_group = true;
     }
     let argument = std::ptr::from_mut(plan).cast::<c_void>();
     // SAFETY: `top` is the aligned end of a stack that outlives the child's use of it, since CLONE_VFORK holds

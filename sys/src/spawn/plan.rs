@@ -56,6 +56,8 @@ pub(super) struct Plan<'a> {
     pub(super) failure: Option<SpawnError>,
     /// Likewise.
     pub(super) tolerated: Tolerated,
+    /// Whether the child has begun: written by it before anything else.
+    pub(super) begun: bool,
     /// Whether it enters its control group by itself, since the clone did not put it there.
     pub(super) enters_group: bool,
 }
@@ -74,6 +76,7 @@ impl<'a> Plan<'a> {
             own_number: variable.wrapping_add(texts.digits),
             failure: None,
             tolerated: Tolerated::NONE,
+            begun: false,
             enters_group: spawn.cgroup.is_some(),
         }
     }

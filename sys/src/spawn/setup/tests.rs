@@ -152,14 +152,17 @@ fn what_cannot_be_made_ready_is_refused_before_there_is_a_process() {
     assert_eq!(refused("credentials 4294967295 1 no"), Failure { index: 0, errno: Errno::EINVAL });
 }
 
-#[test]
-fn a_child_is_in_its_control_group_from_its_first_moment() {
-    let root = std::path::Path::new("/sys/fs/cgroup");
-    let place = root.join(format!("spawn-test-{}", std::process::id()));
-    if !root.join("cgroup.procs").exists() || std::fs::create_dir(&place).is_err() {
-        return;
-    }
-    let group = std::fs::File::open(&place).unwrap();
+/// A control group for a test, where there may be one; version 2 may be beside version 1.
+fn group(name: &str) -> Option<std::path::PathBuf> {
+    let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(std::path::Path::new);
+    let root = roots.into_iter().find(|root| root.join("cgroup.controllers").exists())?;
+    let place = root.join(format!("spawn-{name}-{}", std::process::id()));
+    std::fs::create_dir(&place).ok().map(|()| place)
+}
+
+/// The group that a child of this one finds itself in.
+fn found_in(place: &std::path::Path) -> String {
+    let group = std::fs::File::open(place).unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let words = ["sh", "-c", "cat /proc/self/cgroup"].map(|word| CString::new(word).unwrap());
     let child = spawn(&Spawn {
@@ -172,8 +175,17 @@ fn a_child_is_in_its_control_group_from_its_first_moment() {
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
     assert_eq!(wait_for(child.pid), Some(WaitStatus::Exited(0)));
+    text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_child_is_in_its_control_group_also_in_one_whose_processes_were_killed() {
+    let Some(place) = group("member") else { return };
     let name = place.file_name().unwrap().to_str().unwrap();
-    assert!(text.contains(&format!("0::/{name}\n")), "{text}");
+    assert_eq!(found_in(&place), name);
+    if std::fs::write(place.join("cgroup.kill"), "1").is_ok() {
+        assert_eq!(found_in(&place), name);
+    }
     std::fs::remove_dir(&place).unwrap();
 }
 
