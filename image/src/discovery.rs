@@ -129,10 +129,7 @@ fn fetched(settings: &Settings, wanted: &Appc) -> Result<Option<File>> {
     let Some(prefix) = settings.appc_prefix.as_ref().filter(|prefix| !prefix.starts_with('/')) else {
         return Ok(None);
     };
-    let mut named = wanted.clone();
-    let arch = appc::arch(&Platform::host()).to_owned();
-    named.labels.entry("arch".to_owned()).or_insert(arch);
-    crate::pull::appc::fetch(settings, prefix, &named)
+    crate::pull::appc::fetch(settings, prefix, wanted)
 }
 
 #[cfg(test)]

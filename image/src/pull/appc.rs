@@ -7,6 +7,7 @@ use super::endpoint::Endpoint;
 use super::http::Http;
 use super::page::Fetch;
 use super::{report, staging};
+use crate::discovery::aci_name;
 use crate::error::{Context, Error, Result};
 use crate::platform::Platform;
 use crate::reference::Appc;
@@ -32,11 +33,7 @@ pub fn fetch(settings: &Settings, prefix: &str, reference: &Appc) -> Result<Opti
 /// Where an image is: `PREFIX{name}-{version}-{os}-{arch}.aci`. What is not said is `latest` and this machine's.
 #[must_use]
 pub fn address(prefix: &str, reference: &Appc, platform: &Platform) -> String {
-    let label =
-        |key: &str, other: &str| reference.labels.get(key).cloned().unwrap_or_else(|| other.to_owned());
-    let (version, os) = (label("version", "latest"), label("os", &platform.os));
-    let arch = label("arch", &platform.architecture);
-    let name = format!("{}-{version}-{os}-{arch}.aci", reference.name);
+    let name = aci_name(reference, platform);
     // A name has no letters that an address cannot have; a label may.
     let escaped: String = name.split('/').map(super::address::escape).collect::<Vec<_>>().join("/");
     format!("{prefix}{escaped}")

@@ -41,7 +41,9 @@ pub struct Report {
 struct State {
     total: u64,
     done: u64,
-    told: Option<Instant>,
+    /// When it began, or was told of for the last time.
+    last: Option<Instant>,
+    told: bool,
 }
 
 impl Report {
@@ -72,7 +74,8 @@ impl Report {
     /// There is nothing more to come.
     pub fn finish(&self) {
         let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.told.is_some() {
+        // Who was done before anything was told has nothing to tell.
+        if state.told {
             self.tell(state);
             if self.manner == Manner::Bar {
                 say("\n");
@@ -89,11 +92,11 @@ impl Report {
             Manner::Bar => BETWEEN_BARS,
         };
         let now = Instant::now();
-        // Who is done at once has nothing to tell: the first line comes after the first pause.
-        match state.told {
-            None => state.told = Some(now),
-            Some(told) if now.duration_since(told) >= pause => {
-                state.told = Some(now);
+        match state.last {
+            None => state.last = Some(now),
+            Some(last) if now.duration_since(last) >= pause => {
+                state.last = Some(now);
+                state.told = true;
                 self.tell(*state);
             }
             Some(_) => {}
