@@ -1,5 +1,13 @@
 //! The program is killed wherever it hurts, and run again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
+
 #[path = "common/archive.rs"]
 mod archive;
 #[path = "common/images.rs"]

@@ -1,5 +1,13 @@
 //! What the verbs do, and what they say.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
+
 #[path = "common/archive.rs"]
 mod archive;
 #[path = "common/images.rs"]
