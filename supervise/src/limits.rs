@@ -198,8 +198,7 @@ impl Supervisor {
         }
         kills.known = count;
         (self.dirty, self.filed) = (true, false);
-        let what =
-            if new == 1 { "a process of its was".to_owned() } else { format!("{new} processes of its were") };
+        let what = if new == 1 { "a process was".to_owned() } else { format!("{new} processes were") };
         self.say(&format!("warning: {what} killed for want of memory"));
     }
 

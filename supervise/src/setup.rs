@@ -47,6 +47,13 @@ pub(crate) fn ready(definition: &Definition, role: Role) -> Result<Option<Ready>
     if steps.is_empty() {
         return Ok(None);
     }
+    // An image may name a user, and the definition another over it, which comes later.
+    let last = steps.iter().rposition(|step| matches!(step.setup, Setup::Credentials(_)));
+    let mut index = 0;
+    steps.retain(|step| {
+        index += 1;
+        !matches!(step.setup, Setup::Credentials(_)) || last == Some(index - 1)
+    });
     let mut variables = Vec::new();
     for step in &mut steps {
         if let Setup::Credentials(wanted) = &step.setup {
@@ -149,5 +156,38 @@ impl Supervisor {
             self.say(&format!("warning: {problem} (going on without)"));
         }
         Ok(child)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(steps: &[&str]) -> Definition {
+        let mut definition = Definition::new("a", "/a");
+        definition.process.setup = steps.iter().map(|text| text.parse().unwrap()).collect();
+        definition
+    }
+
+    #[test]
+    fn a_definition_without_attributes_has_nothing_made_ready() {
+        assert!(ready(&definition(&[]), Role::Main).unwrap().is_none());
+        assert!(ready(&definition(&["working-directory /"]), Role::Helper).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_user_that_is_named_last_counts() {
+        let two = ["credentials 4711 4711 yes", "credentials 4712 4713 yes 7", "no-new-privileges"];
+        let ready = ready(&definition(&two), Role::Main).unwrap().unwrap();
+        let steps: Vec<String> = ready.steps.iter().map(ToString::to_string).collect();
+        assert_eq!(steps, ["credentials 4712 4713 yes 7 4713", "no-new-privileges"]);
+    }
+
+    #[test]
+    fn what_serves_a_service_has_its_user_and_limits_and_not_its_files() {
+        let all = ["nice 3", "terminal", "working-directory /x", "umask 7", "no-new-privileges"];
+        let ready = ready(&definition(&all), Role::Helper).unwrap().unwrap();
+        let steps: Vec<String> = ready.steps.iter().map(ToString::to_string).collect();
+        assert_eq!(steps, ["nice 3", "umask 7", "no-new-privileges"]);
     }
 }

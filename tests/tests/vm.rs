@@ -23,6 +23,8 @@ mod guest;
 mod images;
 #[path = "vm/kernel.rs"]
 mod kernel;
+#[path = "vm/limits.rs"]
+mod limits;
 #[path = "vm/power.rs"]
 mod power;
 #[path = "vm/services.rs"]

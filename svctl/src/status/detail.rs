@@ -59,7 +59,7 @@ pub(super) fn write(text: &mut String, row: &Row, places: &Places, now: Tick) {
         line(key, &value);
     }
     if status.oom_kills > 0 {
-        line("oom kills", &format!("{} of its processes killed for want of memory", status.oom_kills));
+        line("oom kills", &status.oom_kills.to_string());
     }
     match status.supervisor {
         Some(supervisor) if row.unsupervised => {
