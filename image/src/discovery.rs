@@ -120,6 +120,9 @@ fn finder(settings: &Settings) -> Finder {
             held.push(file);
             return Ok(path);
         }
+        if let Some(prefix) = settings.appc_prefix.as_ref().filter(|prefix| !prefix.starts_with('/')) {
+            places.push(format!("{prefix}{name}"));
+        }
         Err(Error::missing(format!("appc:{wanted} is not here: there is no {}", places.join(", nor "))))
     })
 }

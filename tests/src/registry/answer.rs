@@ -112,7 +112,9 @@ impl Shared {
             drop(state);
             return self.challenge(path);
         }
-        let Some((repository, kind, which)) = split(path) else { return Answer::new(200, b"{}".to_vec()) };
+        let Some((repository, kind, which)) = split(path) else {
+            return Answer::error(404, "NOT_FOUND");
+        };
         if kind == "manifests" {
             return match state.contents.manifests.get(&(repository.to_owned(), which.to_owned())) {
                 Some((media, bytes)) => Answer::new(200, bytes.clone()).with("Content-Type", media.clone()),
