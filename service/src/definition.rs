@@ -107,6 +107,8 @@ pub struct Definition {
     pub prepare_command: Vec<String>,
     /// How long that may take; none is for ever.
     pub prepare_timeout: Option<Duration>,
+    /// What is run once it is ready after that, and not waited for: it takes away what earlier starts ran in.
+    pub settle_command: Vec<String>,
     /// The image that it runs from.
     pub image: Option<Image>,
     /// It gets the environment, the standard descriptors and the listening sockets that init was given: the
@@ -323,6 +325,7 @@ impl Definition {
             start_on_connection: false,
             prepare_command: Vec::new(),
             prepare_timeout: None,
+            settle_command: Vec::new(),
             image: None,
             inherit: false,
             log: Log::default(),

@@ -21,6 +21,7 @@ pub mod machine;
 pub mod notify;
 pub mod places;
 pub mod plan;
+pub mod reference;
 pub mod settings;
 pub mod setup;
 pub mod shutdown;

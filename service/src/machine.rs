@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | `Down` | nothing runs, nothing is due | `Start`, `Once`, `Restart`; `Found`, as every phase in which nothing runs |
 //! | `Waiting` | died; started again at a deadline | the deadline, any start; `Stop` |
+//! | `Preparing` | what it runs in is being made, by a command with a deadline | the command's end, the deadline; `Stop` |
 //! | `Spawning` | a spawn was asked for | `Spawned`, `SpawnFailed` |
 //! | `Running` | the main process lives; pending, overdue or ready | its death; `Stop`, `Restart`, `Halt`, `Stopping`; what it is condemned for |
 //! | `Stopping` | its end is awaited, by steps that each have a deadline: halt signal, stop signal, KILL | its death |
@@ -30,6 +31,7 @@ mod phase;
 #[cfg(test)]
 mod planted;
 mod policy;
+mod prepare;
 mod ready;
 mod reload;
 mod resume;
@@ -117,6 +119,8 @@ pub enum Task {
     Health,
     /// It has the service reload its configuration.
     Reload,
+    /// It makes what the main process runs in, before it is started.
+    Prepare,
 }
 
 /// What is to be done.
@@ -146,7 +150,10 @@ impl Action {
     /// Whether it starts what the supervisor then has to stay for, even if it was about to exit.
     #[must_use]
     pub fn starts(self) -> bool {
-        matches!(self, Action::Spawn | Action::SpawnFinish(_) | Action::SpawnDown)
+        matches!(
+            self,
+            Action::Spawn | Action::SpawnFinish(_) | Action::SpawnDown | Action::StartTask(Task::Prepare)
+        )
     }
 }
 
@@ -163,6 +170,10 @@ pub enum Reason {
     None,
     /// The main process could not be started.
     SpawnFailed,
+    /// The command that prepares its start failed.
+    PrepareFailed,
+    /// That command took too long.
+    PrepareTimedOut,
     /// It died by itself.
     Died,
     /// It died too often.
@@ -247,8 +258,8 @@ impl Machine {
 
     fn dispatch(&mut self, now: Tick, event: Event, actions: &mut Actions) {
         match event {
-            Event::Start => self.start(Want::Up, actions),
-            Event::Once => self.start(Want::Once, actions),
+            Event::Start => self.start(now, Want::Up, actions),
+            Event::Once => self.start(now, Want::Once, actions),
             Event::Stop => self.stop(now, actions),
             Event::Restart => self.restart(now, actions),
             Event::Reload => self.reload(now, actions),
@@ -269,7 +280,7 @@ impl Machine {
             Event::WatchdogTrigger => self.watchdog_missed(now, actions),
             Event::TaskEnded(task, success) => self.task_ended(now, task, success, actions),
             Event::FinishSpawned(pid) => self.finish_spawned(now, pid, actions),
-            Event::DownSpawned(pid) => self.down_spawned(pid, actions),
+            Event::DownSpawned(pid) => self.down_spawned(now, pid, actions),
             Event::Tick => self.tick(now, actions),
         }
     }
@@ -279,24 +290,25 @@ impl Machine {
             Task::Probe => self.probe_ended(now, success, actions),
             Task::Health => self.check_ended(now, success, actions),
             Task::Reload => self.reload_ended(success),
+            Task::Prepare => self.prepare_ended(now, success, actions),
         }
     }
 
     // --- what is wanted ---
 
-    fn start(&mut self, want: Want, actions: &mut Actions) {
+    fn start(&mut self, now: Tick, want: Want, actions: &mut Actions) {
         if self.exiting {
             return;
         }
         self.want = want;
         match self.phase {
-            Phase::Down | Phase::Waiting { .. } | Phase::Failed => self.begin_anew(actions),
+            Phase::Down | Phase::Waiting { .. } | Phase::Failed => self.begin_anew(now, actions),
             // A oneshot that is done has done what it is wanted for.
-            Phase::Done if !self.policy.oneshot => self.begin_anew(actions),
+            Phase::Done if !self.policy.oneshot => self.begin_anew(now, actions),
             Phase::Stopping { .. } | Phase::Finishing { .. } | Phase::Undoing { .. } => {
                 self.start_again = true;
             }
-            Phase::Spawning | Phase::Running { .. } | Phase::Done => {}
+            Phase::Preparing { .. } | Phase::Spawning | Phase::Running { .. } | Phase::Done => {}
         }
     }
 
@@ -312,8 +324,10 @@ impl Machine {
                 self.start_again = true;
                 self.begin_undo(now, actions);
             }
-            Phase::Down | Phase::Waiting { .. } | Phase::Failed | Phase::Done => self.begin_anew(actions),
-            Phase::Running { .. } if planted!(machine::RestartAtOnce) => self.begin_anew(actions),
+            Phase::Down | Phase::Waiting { .. } | Phase::Failed | Phase::Done => {
+                self.begin_anew(now, actions);
+            }
+            Phase::Running { .. } if planted!(machine::RestartAtOnce) => self.begin_anew(now, actions),
             Phase::Running { pid, .. } => {
                 self.start_again = true;
                 self.begin_stop(now, pid, StopStep::Stop, actions);
@@ -323,7 +337,7 @@ impl Machine {
                 self.stop_already(now, pid, step, deadline, actions);
             }
             Phase::Finishing { .. } | Phase::Undoing { .. } => self.start_again = true,
-            Phase::Spawning => {}
+            Phase::Preparing { .. } | Phase::Spawning => {}
         }
     }
 
@@ -333,6 +347,7 @@ impl Machine {
         match self.phase {
             Phase::Done if self.policy.undo => self.begin_undo(now, actions),
             Phase::Waiting { .. } | Phase::Failed | Phase::Done => self.rest(Phase::Down, Reason::None),
+            Phase::Preparing { .. } => self.stop_preparing(actions),
             Phase::Running { pid, .. } => self.begin_stop(now, pid, StopStep::Stop, actions),
             Phase::Stopping { pid, step, deadline } => {
                 self.stop_already(now, pid, step, deadline, actions);

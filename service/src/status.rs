@@ -137,6 +137,8 @@ pub struct Status {
     pub paused: bool,
     /// Whether it reloads its configuration now.
     pub reloading: bool,
+    /// Whether what it runs in is being made, before it is started.
+    pub preparing: bool,
     /// How many health checks in a row have failed.
     pub unhealthy: u32,
     /// What it says of itself (sd_notify(3), STATUS).
@@ -186,6 +188,7 @@ impl Status {
             boot: String::new(),
             paused: false,
             reloading: false,
+            preparing: false,
             unhealthy: 0,
             text: String::new(),
             group: String::new(),
@@ -237,9 +240,12 @@ impl Status {
             out.line("finish-pid", pid);
             out.line("finish-start", start);
         }
-        for (key, holds) in
-            [("paused", self.paused), ("reloading", self.reloading), ("starved", self.starved)]
-        {
+        for (key, holds) in [
+            ("paused", self.paused),
+            ("reloading", self.reloading),
+            ("preparing", self.preparing),
+            ("starved", self.starved),
+        ] {
             if holds {
                 out.line(key, holds);
             }
@@ -294,6 +300,7 @@ impl Status {
             "finish-pid" => self.finish = Some((Pid::new(value.parse().ok()?)?, 0)),
             "finish-start" => self.finish = Some((self.finish?.0, value.parse().ok()?)),
             "paused" => self.paused = value.parse().ok()?,
+            "preparing" => self.preparing = value.parse().ok()?,
             "reloading" => self.reloading = value.parse().ok()?,
             "unhealthy" => self.unhealthy = value.parse().ok()?,
             "text" => self.text = unescape(value),
@@ -334,6 +341,7 @@ mod tests {
         status.finish = Pid::new(43).map(|pid| (pid, 8));
         status.boot = "b-1".to_owned();
         (status.paused, status.reloading, status.unhealthy) = (true, true, 2);
+        status.preparing = true;
         status.text = "serving\nall".to_owned();
         status.saved = "1 2 3".to_owned();
         (status.group, status.oom_kills, status.starved) = ("/g".to_owned(), 4, true);

@@ -65,6 +65,7 @@ impl Supervisor {
             self.problem = problem;
             return self.queue.push_front(Event::SpawnFailed);
         }
+        self.heed_prepared();
         let (pipe, number) = match self.definition.ready.method {
             ReadyMethod::Descriptor(number) => (sys::pipe::pair(), number),
             ReadyMethod::Immediate | ReadyMethod::Notify(_) | ReadyMethod::Command { .. } => {
@@ -77,6 +78,7 @@ impl Supervisor {
         }
         let lock = self.lock_service();
         let started = lock.and_then(|lock| {
+            let definition = self.prepared_definition()?;
             let lock = lock.as_ref().map(|(lock, number)| (lock.as_fd(), *number));
             let ready = writer.as_ref().map(|writer| (writer.as_fd(), number));
             let extra: Vec<_> = lock.into_iter().chain(ready).collect();
@@ -85,14 +87,14 @@ impl Supervisor {
                 extra: &extra,
                 variables: &variables,
                 own_number: self.definition.watchdog.is_some().then_some(c"WATCHDOG_PID="),
-                new_pid_namespace: self.definition.process.apart(service::setup::Namespace::Pid),
+                new_pid_namespace: definition.process.apart(service::setup::Namespace::Pid),
                 role: crate::setup::Role::Main,
                 inherited: self.inherited.as_ref(),
                 cgroup: self.group.as_ref().map(Group::entry),
                 record: self.record_in(Slot::Main),
                 ..self.surroundings()
             };
-            self.launch(&self.definition, &scripts::main_command(&self.definition), &surroundings)
+            self.launch(&definition, &scripts::main_command(&definition), &surroundings)
         });
         let event = match started {
             Ok(child) => {

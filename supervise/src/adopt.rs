@@ -6,7 +6,7 @@
 
 use crate::supervisor::{ADOPTED, Supervisor};
 use service::adoption::Found;
-use service::machine::Event;
+use service::machine::{Event, Reason};
 use service::status::{State, Status};
 use service::wire::SupervisorMessage;
 use service::{Pid, Tick, WaitStatus};
@@ -77,7 +77,7 @@ impl Supervisor {
         if old.state == State::Skipped {
             self.skipped = Some(old.reason.clone());
         }
-        if self.machine.reason() == service::machine::Reason::SpawnFailed {
+        if matches!(self.machine.reason(), Reason::SpawnFailed | Reason::PrepareFailed) {
             self.problem.clone_from(&old.reason);
         }
         self.recall_text(&old.text);

@@ -19,6 +19,7 @@ mod lock;
 mod narrate;
 mod notify;
 mod pipeline;
+mod prepare;
 mod publish;
 mod readiness;
 mod reap;

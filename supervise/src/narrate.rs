@@ -5,6 +5,9 @@ use service::status::{State, Want};
 use service::{Tick, WaitStatus};
 use std::time::Duration;
 
+/// What is said of a start that took too long to prepare.
+pub(crate) const UNPREPARED_IN_TIME: &str = "unable to prepare its start: took too long";
+
 /// A time span as people read it.
 pub(crate) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -62,6 +65,8 @@ pub(crate) fn trouble(machine: &Machine, before: Reason) -> Option<String> {
         | Reason::Watchdog
         | Reason::None
         | Reason::SpawnFailed
+        | Reason::PrepareFailed
+        | Reason::PrepareTimedOut
         | Reason::Died
         | Reason::GaveUp
         | Reason::Permanent
@@ -81,7 +86,8 @@ pub(crate) fn reason(machine: &Machine, problem: &str, starved: bool) -> String 
     let last = || machine.last_exit().map(|(status, _)| end(status, starved)).unwrap_or_default();
     match machine.reason() {
         Reason::None => String::new(),
-        Reason::SpawnFailed => problem.to_owned(),
+        Reason::SpawnFailed | Reason::PrepareFailed => problem.to_owned(),
+        Reason::PrepareTimedOut => UNPREPARED_IN_TIME.to_owned(),
         Reason::Died => last(),
         Reason::GaveUp => format!("gave up after too many deaths, the last {}", last()),
         Reason::Permanent => format!("its finish script declared a permanent failure after it {}", last()),

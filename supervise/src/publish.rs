@@ -64,6 +64,7 @@ impl Supervisor {
             next_start: machine.next_start(),
             paused: machine.paused(),
             reloading: machine.reloading(),
+            preparing: machine.preparing(),
             unhealthy: machine.unhealthy(),
             text: self.text(),
             group: self.group.as_ref().map(|group| group.path().display().to_string()).unwrap_or_default(),

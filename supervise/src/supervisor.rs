@@ -190,6 +190,7 @@ impl Supervisor {
         };
         supervisor.open_notify();
         supervisor.open_group(options.resume);
+        supervisor.heed_prepared();
         supervisor.adopt(options.resume);
         supervisor.resume_limits(options.resume);
         let wanted = options.wanted.as_deref().and_then(Command::parse);
@@ -306,6 +307,8 @@ impl Supervisor {
         {
             self.note_end(status);
         }
+        let preparing = self.machine.preparing();
+        let was_ready = self.machine.ready_since().is_some();
         let actions = self.machine.handle(now, event);
         if let Some(line) = narrate::trouble(&self.machine, reason) {
             self.say(&line);
@@ -320,12 +323,19 @@ impl Supervisor {
                 self.say(&line);
             }
         }
-        if event == Event::SpawnFailed {
+        let given_up = matches!(self.machine.state(), State::Backoff | State::Failed);
+        if preparing && given_up && event == Event::Tick {
+            self.problem = narrate::UNPREPARED_IN_TIME.to_owned();
+        }
+        if event == Event::SpawnFailed || (preparing && given_up) {
             let line = narrate::spawn_failure(&self.machine, &self.problem, now);
             self.say(&line);
         }
         for action in actions.iter() {
             self.perform(action);
+        }
+        if !was_ready && self.machine.ready_since().is_some() {
+            self.settle_down();
         }
     }
 

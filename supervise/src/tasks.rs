@@ -15,20 +15,22 @@ pub(crate) struct Tasks {
     probe: Option<Pid>,
     health: Option<Pid>,
     reload: Option<Pid>,
+    prepare: Option<Pid>,
 }
 
 impl Tasks {
-    fn slot(&mut self, task: Task) -> &mut Option<Pid> {
+    pub(crate) fn slot(&mut self, task: Task) -> &mut Option<Pid> {
         match task {
             Task::Probe => &mut self.probe,
             Task::Health => &mut self.health,
             Task::Reload => &mut self.reload,
+            Task::Prepare => &mut self.prepare,
         }
     }
 
     /// Which of them a process was that has ended.
     pub(crate) fn ended(&mut self, pid: Pid) -> Option<Task> {
-        let task = [Task::Probe, Task::Health, Task::Reload]
+        let task = [Task::Probe, Task::Health, Task::Reload, Task::Prepare]
             .into_iter()
             .find(|task| *self.slot(*task) == Some(pid))?;
         *self.slot(task) = None;
@@ -42,7 +44,7 @@ impl Tasks {
 
     /// Kills those that another supervisor begins anew.
     pub(crate) fn kill(&self) {
-        for pid in self.probe.into_iter().chain(self.health) {
+        for pid in self.probe.into_iter().chain(self.health).chain(self.prepare) {
             let _ = sys::process::signal_group(pid, Signal::KILL);
         }
     }
@@ -53,6 +55,7 @@ fn name(task: Task) -> &'static str {
         Task::Probe => "readiness command",
         Task::Health => "health check",
         Task::Reload => "reload command",
+        Task::Prepare => "preparation",
     }
 }
 
@@ -63,6 +66,7 @@ impl Supervisor {
             (Task::Probe, _) => &[],
             (Task::Health, _) => self.definition.health.as_ref().map_or(&[][..], |health| &health.command),
             (Task::Reload, _) => &self.definition.reload_command,
+            (Task::Prepare, _) => return self.prepare(),
         };
         let surroundings =
             Surroundings { input: self.null.as_fd(), output: None, ours_alone: true, ..self.surroundings() };
@@ -83,6 +87,9 @@ impl Supervisor {
     }
 
     pub(crate) fn task_ended(&mut self, task: Task, status: WaitStatus) {
+        if task == Task::Prepare {
+            return self.prepare_ended(status);
+        }
         // That a service is not ready yet is no news.
         if task != Task::Probe && !status.success() {
             self.say(&format!("warning: {} ended with {status}", name(task)));

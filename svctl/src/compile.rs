@@ -17,6 +17,7 @@ mod graph;
 mod instances;
 mod keys;
 mod keys_environment;
+mod keys_image;
 mod keys_life;
 mod keys_limits;
 mod keys_process;

@@ -128,6 +128,9 @@ impl Story<'_> {
             let name = &status.name;
             self.line(depth, &format!("paused: \"svctl continue {name}\" lets it go on"));
         }
+        if status.preparing {
+            self.line(depth, "what it runs in is being prepared");
+        }
         if status.reloading {
             self.line(depth, "it reloads its configuration");
         }

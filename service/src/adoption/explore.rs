@@ -7,12 +7,13 @@
 //! - `one_finish_per_death`: the finish script runs once for each death, however often the supervisor dies.
 //! - `starts_are_counted`: the machine has counted every process that was started.
 //! - `every_end_is_told`: the machine awaits nothing that has ended.
+//! - `made_for_none_that_runs`: what a start needs is not made under a process that runs.
 //! - `a_stop_counts`: what was told to stop last is not wanted, and does not run once its process has ended.
 
 use super::{Found, Leftovers};
 use crate::definition::{Definition, Kind, RestartWhen};
 use crate::exit::{Pid, WaitStatus};
-use crate::machine::{Action, Event, Machine};
+use crate::machine::{Action, Event, Machine, Task};
 use crate::status::Want;
 use crate::tick::Tick;
 use proptest::prelude::*;
@@ -35,6 +36,8 @@ enum Bug {
     Dropped,
     /// What was found is led to although a stop has been told since.
     LedAnyway,
+    /// What was found is prepared for once more.
+    MadeAgain,
     /// The supervisor exits before it has been told of what was found.
     EarlyExit,
 }
@@ -65,6 +68,8 @@ struct World<'a> {
     record_after: Option<(Pid, Tick)>,
     main: Option<Pid>,
     script: Option<Pid>,
+    /// What the next start needs is being made; it does not outlive the supervisor.
+    prepares: bool,
     /// Ended, and not reaped by the supervisor: init will tell how.
     ended: Vec<(Pid, WaitStatus)>,
     now: Tick,
@@ -93,6 +98,7 @@ impl<'a> World<'a> {
             record_after: None,
             main: None,
             script: None,
+            prepares: false,
             ended: Vec::new(),
             now: Tick(1),
             processes: 100,
@@ -198,6 +204,20 @@ impl<'a> World<'a> {
                 self.exited = !self.left.has_main() || self.bug == Some(Bug::EarlyExit);
                 Ok(())
             }
+            Action::StartTask(Task::Prepare) if self.left.has_main() && self.bug != Some(Bug::MadeAgain) => {
+                self.queue.push_front(Event::TaskEnded(Task::Prepare, true));
+                Ok(())
+            }
+            Action::StartTask(Task::Prepare) => {
+                self.step()?;
+                self.require("made_for_none_that_runs", self.main.is_none());
+                self.prepares = true;
+                self.step()
+            }
+            Action::EndTask(Task::Prepare) => {
+                self.prepares = false;
+                self.step()
+            }
             Action::Signal(..) | Action::Sweep | Action::StartTask(_) | Action::EndTask(_) => self.step(),
         }
     }
@@ -263,6 +283,9 @@ impl<'a> World<'a> {
                     self.ended.push((pid, status));
                 }
             }
+            Happening::TimePasses if std::mem::take(&mut self.prepares) => {
+                self.queue.push_back(Event::TaskEnded(Task::Prepare, true));
+            }
             Happening::TimePasses => {
                 if let Some(deadline) = self.machine.deadline() {
                     self.now = self.now.max(deadline);
@@ -278,7 +301,7 @@ impl<'a> World<'a> {
     /// it is told how anything ended.
     fn begin_again(&mut self, commands: &[Event], resume: bool) -> Result<(), Killed> {
         self.queue.clear();
-        (self.dirty, self.exited) = (false, false);
+        (self.dirty, self.exited, self.prepares) = (false, false, false);
         self.machine = Machine::new(self.definition, self.now);
         let mut written = Tick(0);
         if let Some(text) = self.status.clone() {
@@ -344,7 +367,9 @@ fn definitions() -> Vec<Definition> {
         down_command: vec!["undo".to_owned()],
         ..Definition::new("oneshot", "/")
     };
-    vec![plain, finishing, once, oneshot]
+    let prepare_command = vec!["make".to_owned()];
+    let prepared = Definition { finish: true, prepare_command, ..Definition::new("prepared", "/") };
+    vec![plain, finishing, once, oneshot, prepared]
 }
 
 const HAPPENINGS: [Happening; 9] = [
@@ -423,6 +448,7 @@ fn each_way_of_adopting_wrongly_is_found() {
         (Bug::EarlyReap, &["every_end_is_told", "nothing_runs_unknown"]),
         (Bug::Dropped, &["starts_are_counted", "nothing_runs_unknown"]),
         (Bug::LedAnyway, &["a_stop_counts"]),
+        (Bug::MadeAgain, &["made_for_none_that_runs"]),
         (Bug::EarlyExit, &["nothing_runs_unknown"]),
     ] {
         let found = first_broken(Some(bug), 4);
@@ -435,7 +461,7 @@ fn each_way_of_adopting_wrongly_is_found() {
 proptest! {
     #[test]
     fn long_lives_with_many_kills_break_nothing(
-        which in 0_usize..4,
+        which in 0_usize..5,
         steps in proptest::collection::vec(
             (0_usize..HAPPENINGS.len(), proptest::option::of(0..STEPS), 0_usize..CROSSINGS.len()),
             1..60,

@@ -206,6 +206,7 @@ impl Definition {
         if let Some(timeout) = self.prepare_timeout {
             out.line("prepare-timeout", timeout.as_millis());
         }
+        out.lines("settle-argument", &self.settle_command);
         if let Some(image) = &self.image {
             image.encode(out);
         }
@@ -294,6 +295,7 @@ impl Definition {
             "socket" => self.sockets.push(value.parse().ok()?),
             "start-on-connection" => self.start_on_connection = value.parse().ok()?,
             "prepare-argument" => self.prepare_command.push(value),
+            "settle-argument" => self.settle_command.push(value),
             "prepare-timeout" => self.prepare_timeout = Some(milliseconds(&value)?),
             "inherit" => self.inherit = value.parse().ok()?,
             key if key.starts_with("image-") => {
@@ -455,6 +457,7 @@ mod tests {
             start_on_connection: true,
             prepare_command: vec!["fetch".to_owned()],
             prepare_timeout: Some(Duration::from_secs(9)),
+            settle_command: vec!["settle".to_owned()],
             image: Some(crate::definition::image::full()),
             inherit: true,
             ..Definition::new("full", "/etc/services.d/full")

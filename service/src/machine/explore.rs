@@ -40,7 +40,8 @@ fn normalise(mut machine: Machine, now: Tick) -> Machine {
     machine.last_exit = None;
     match &mut machine.phase {
         Phase::Waiting { until } => *until = map(*until),
-        Phase::Stopping { deadline, .. }
+        Phase::Preparing { deadline }
+        | Phase::Stopping { deadline, .. }
         | Phase::Finishing { deadline, .. }
         | Phase::Undoing { deadline, .. } => *deadline = deadline.map(map),
         Phase::Running { readiness: Readiness::Pending { probe, .. }, .. } => match probe {
@@ -102,7 +103,9 @@ fn possible(node: &Node, definition: &Definition) -> Vec<Event> {
     if let Some(pid) = node.machine.awaited() {
         events.extend(ends.map(|status| Event::Died(pid, status)));
     }
-    for (task, runs) in [Task::Probe, Task::Health, Task::Reload].into_iter().zip(node.world.tasks) {
+    for (task, runs) in
+        [Task::Probe, Task::Health, Task::Reload, Task::Prepare].into_iter().zip(node.world.tasks)
+    {
         if runs {
             events.extend([Event::TaskEnded(task, true), Event::TaskEnded(task, false)]);
         }
@@ -186,8 +189,9 @@ fn definitions() -> Vec<Definition> {
         Some(Health { command, interval: SECOND * 5, timeout: SECOND * 5, threshold: 2, restart })
     };
     let reload_command = vec!["reload".to_owned()];
-    let mut more = [(); 9].map(|()| plain.clone());
-    let [watched, checked, shown, reloading, undone, halted, swept, patient, again] = &mut more;
+    let mut more = [(); 12].map(|()| plain.clone());
+    let [watched, checked, shown, reloading, undone, halted, swept, patient, again, made, hurried, once] =
+        &mut more;
     watched.watchdog = Some(SECOND * 10);
     watched.restart.when = RestartWhen::OnFailure;
     checked.health = check(true);
@@ -203,6 +207,17 @@ fn definitions() -> Vec<Definition> {
     again.kind = Kind::Oneshot;
     again.down_command = vec!["undo".to_owned()];
     again.finish = true;
+    for definition in [&mut *made, hurried, once] {
+        definition.prepare_command = vec!["make".to_owned()];
+    }
+    hurried.prepare_timeout = Some(SECOND * 15);
+    hurried.finish = true;
+    hurried.restart.when = RestartWhen::OnFailure;
+    hurried.restart.give_up_deaths = 2;
+    hurried.restart.give_up_within = SECOND * 60;
+    once.kind = Kind::Oneshot;
+    once.prepare_timeout = Some(SECOND * 5);
+    once.restart.when = RestartWhen::Never;
     all.extend(more);
     all
 }
@@ -254,5 +269,7 @@ breaks! {
     TaskLeftBehind => no_task_outlives_the_service,
     UntoldChange => every_change_is_published,
     DeadSignalled => only_the_living_are_signalled,
+    UnpreparedStart => nothing_starts_unprepared,
+    PrepareLeftBehind => the_machine_knows_what_is_prepared,
     SpawnForgotten => the_machine_knows_what_runs,
 }

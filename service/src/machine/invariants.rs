@@ -46,6 +46,10 @@ pub(super) enum Invariant {
     exiting_ends,
     /// What is saved can be restored, and is all that there is.
     restore_of_save_is_equal,
+    /// A start that needs something is not made without it.
+    nothing_starts_unprepared,
+    /// What a start needs is made just while the machine says so.
+    the_machine_knows_what_is_prepared,
     /// The commands beside a service end with it.
     no_task_outlives_the_service,
     /// Whatever others can see of a change they are told, and nothing else.
@@ -88,8 +92,8 @@ pub(super) struct World {
     pub(super) main: bool,
     /// The finish script, or the down command.
     pub(super) script: bool,
-    /// Probe, health, reload.
-    pub(super) tasks: [bool; 3],
+    /// Probe, health, reload, prepare.
+    pub(super) tasks: [bool; 4],
     pub(super) asked: Asked,
     pub(super) exited: bool,
     /// KILL was sent.
@@ -111,11 +115,14 @@ impl fmt::Debug for Node {
     }
 }
 
+const PREPARE: usize = 3;
+
 fn place(task: Task) -> usize {
     match task {
         Task::Probe => 0,
         Task::Health => 1,
         Task::Reload => 2,
+        Task::Prepare => PREPARE,
     }
 }
 
@@ -124,7 +131,7 @@ impl World {
     fn learn(&mut self, event: Event, machine: &Machine) {
         match event {
             Event::Spawned(_) | Event::Found(_) => {
-                *self = World { main: true, ..World::default() };
+                *self = World { main: true, tasks: self.tasks, ..World::default() };
             }
             Event::SpawnFailed => self.asked = Asked::Nothing,
             Event::FinishSpawned(pid) | Event::DownSpawned(pid) => {
@@ -140,7 +147,11 @@ impl World {
     }
 
     fn nothing_runs(&self) -> bool {
-        !self.main && !self.script && self.asked == Asked::Nothing
+        !self.main && !self.script && !self.prepares() && self.asked == Asked::Nothing
+    }
+
+    fn prepares(&self) -> bool {
+        self.tasks[PREPARE]
     }
 }
 
@@ -166,6 +177,8 @@ impl Node {
             Action::Spawn => {
                 require(I::one_child_at_a_time, world.nothing_runs(), told)?;
                 require(I::no_spawn_unless_wanted, self.machine.want != Want::Down, told)?;
+                let prepared = event == Event::TaskEnded(Task::Prepare, true);
+                require(I::nothing_starts_unprepared, prepared == self.machine.policy.prepares, told)?;
                 world.asked = Asked::Spawn;
             }
             Action::SpawnFinish(_) => {
@@ -184,6 +197,11 @@ impl Node {
                 require(I::only_the_living_are_signalled, alive, told)?;
                 world.killed |= signal == Signal::KILL;
                 world.stopped = (world.stopped || signal == Signal::STOP) && signal != Signal::CONT;
+            }
+            Action::StartTask(Task::Prepare) => {
+                require(I::one_child_at_a_time, world.nothing_runs(), told)?;
+                require(I::no_spawn_unless_wanted, self.machine.want != Want::Down, told)?;
+                world.tasks[PREPARE] = true;
             }
             Action::StartTask(task) => {
                 let runs = &mut world.tasks[place(task)];
@@ -222,7 +240,9 @@ impl Node {
         require(I::the_machine_knows_what_runs, known, told)?;
         let claimed = machine.ready_since.is_some() || machine.state() == State::Up;
         require(I::ready_is_never_claimed_for_a_dead_process, world.main || !claimed, told)?;
-        require(I::no_task_outlives_the_service, world.main || world.tasks == [false; 3], told)?;
+        let beside = world.tasks[..PREPARE] != [false; PREPARE];
+        require(I::no_task_outlives_the_service, world.main || !beside, told)?;
+        require(I::the_machine_knows_what_is_prepared, machine.preparing() == world.prepares(), told)?;
         let running = matches!(machine.phase, Phase::Running { .. });
         let held = world.stopped && !running;
         require(I::a_paused_service_is_continued_when_it_is_stopped, !held, told)?;
@@ -254,6 +274,7 @@ impl Node {
             Phase::Stopping { step: StopStep::Kill | StopStep::Halt, .. } => true,
             Phase::Stopping { .. } | Phase::Undoing { .. } => policy.stop.timeout.is_some(),
             Phase::Finishing { .. } => policy.finish_timeout.is_some(),
+            Phase::Preparing { .. } => policy.prepare_timeout.is_some(),
             _ => false,
         };
         let ends = self.machine.deadline().is_some() || !bounded;
@@ -267,11 +288,14 @@ impl Node {
     fn watch_deaths(&self, before: &Node, event: Event, now: Tick) -> Held {
         let (old, new) = (&before.machine, &self.machine);
         let told = || format!("{self:?}");
-        let died = matches!(event, Event::Died(..) | Event::SpawnFailed | Event::FinishSpawned(None));
-        let goes_on = matches!(new.phase, Phase::Waiting { .. } | Phase::Spawning)
+        let unprepared = old.preparing()
+            && (event == Event::TaskEnded(Task::Prepare, false) || event == Event::Tick && !new.preparing());
+        let unstarted = event == Event::SpawnFailed || unprepared;
+        let died = matches!(event, Event::Died(..) | Event::FinishSpawned(None)) || unstarted;
+        let goes_on = matches!(new.phase, Phase::Waiting { .. } | Phase::Spawning | Phase::Preparing { .. })
             || (new.phase == Phase::Failed && new.reason == Reason::GaveUp);
         let (was, is) = (old.backoff.in_a_row(), new.backoff.in_a_row());
-        let fresh = if event == Event::SpawnFailed { Duration::ZERO } else { now.since(old.started) };
+        let fresh = if unstarted { Duration::ZERO } else { now.since(old.started) };
         let row = if fresh >= new.policy.restart.reset_after { 0 } else { was };
         let asked = old.start_again || new.want != Want::Up;
         let right = if died && goes_on && !asked && old.phase != new.phase {
@@ -334,6 +358,7 @@ impl Node {
             }
             let done = WaitStatus::Exited(0);
             let event = match (node.world.asked, node.machine.awaited()) {
+                (Asked::Nothing, None) if node.world.prepares() => Event::TaskEnded(Task::Prepare, true),
                 (Asked::Spawn, _) => Event::Spawned(MAIN),
                 (Asked::Finish, _) => Event::FinishSpawned(None),
                 (Asked::Down, _) => Event::DownSpawned(None),
@@ -376,7 +401,7 @@ fn after_a_kill(mut machine: Machine, now: Tick) -> Machine {
         Phase::Running { readiness: Readiness::Pending { probe: probe @ Probe::Running(_), .. }, .. } => {
             *probe = Probe::Again(now);
         }
-        phase @ Phase::Spawning => *phase = Phase::Waiting { until: now },
+        phase @ (Phase::Preparing { .. } | Phase::Spawning) => *phase = Phase::Waiting { until: now },
         phase @ Phase::Done if machine.policy.oneshot && !machine.policy.undo => *phase = Phase::Down,
         _ => {}
     }

@@ -38,13 +38,21 @@ impl Machine {
     }
 
     /// A start that somebody asked for: what went wrong before is forgotten.
-    pub(super) fn begin_anew(&mut self, actions: &mut Actions) {
+    pub(super) fn begin_anew(&mut self, now: Tick, actions: &mut Actions) {
         self.backoff = Backoff::new();
-        self.begin(actions);
+        self.begin(now, actions);
     }
 
-    pub(super) fn begin(&mut self, actions: &mut Actions) {
+    pub(super) fn begin(&mut self, now: Tick, actions: &mut Actions) {
         self.start_again = false;
+        if self.policy.prepares {
+            self.begin_prepare(now, actions);
+        } else {
+            self.spawn(actions);
+        }
+    }
+
+    pub(super) fn spawn(&mut self, actions: &mut Actions) {
         self.phase = Phase::Spawning;
         actions.push(Action::Spawn);
     }
@@ -86,10 +94,11 @@ impl Machine {
                 self.finished(now, died, status, actions);
             }
             Phase::Undoing { pid: Some(command), .. } if command == pid => {
-                self.undone(status.success(), actions);
+                self.undone(now, status.success(), actions);
             }
             Phase::Down
             | Phase::Waiting { .. }
+            | Phase::Preparing { .. }
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }
@@ -159,7 +168,7 @@ impl Machine {
         let success = status.success() && !condemned;
         match self.want {
             Want::Down if !planted!(machine::StopForgotten) => self.rest(Phase::Down, Reason::None),
-            _ if self.start_again => self.begin_anew(actions),
+            _ if self.start_again => self.begin_anew(now, actions),
             Want::Once => {
                 self.want = Want::Down;
                 self.rest_by(success);
@@ -174,19 +183,21 @@ impl Machine {
         }
     }
 
-    fn after_failure(&mut self, now: Tick, actions: &mut Actions) {
+    pub(super) fn after_failure(&mut self, now: Tick, actions: &mut Actions) {
         if self.policy.restart.when == RestartWhen::Never || self.want == Want::Once {
             return self.rest(Phase::Failed, self.reason);
         }
+        let failed_to_start =
+            matches!(self.reason, Reason::SpawnFailed | Reason::PrepareFailed | Reason::PrepareTimedOut);
         let uptime = now.since(self.started);
         if planted!(machine::DeathCountedTwice) {
             self.backoff.died(now, uptime, &self.policy.restart);
         }
         match self.backoff.died(now, uptime, &self.policy.restart) {
             Verdict::GiveUp => self.rest(Phase::Failed, Reason::GaveUp),
-            // A failing spawn is answered at once: beginning again here would recurse for ever.
-            Verdict::Wait(wait) if wait.is_zero() && self.reason != Reason::SpawnFailed => {
-                self.begin(actions);
+            // A failing start is answered at once: beginning again here would recurse for ever.
+            Verdict::Wait(wait) if wait.is_zero() && !failed_to_start => {
+                self.begin(now, actions);
             }
             Verdict::Wait(wait) => {
                 let wait = if planted!(machine::ShortDelay) { wait / 2 } else { wait };

@@ -10,6 +10,10 @@ pub(super) enum Phase {
     Waiting {
         until: Tick,
     },
+    /// What the process runs in is made.
+    Preparing {
+        deadline: Option<Tick>,
+    },
     Spawning,
     Running {
         pid: Pid,

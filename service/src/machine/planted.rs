@@ -1,6 +1,10 @@
 //! Bugs that tests plant into the machine of one service.
 
 bugs! {
+    /// A start goes on although what it needs could not be prepared.
+    UnpreparedStart,
+    /// The command that prepares a start outlives the stop.
+    PrepareLeftBehind,
     /// A restart starts the next process beside the one that runs.
     RestartAtOnce,
     /// What died after a stop is started again.

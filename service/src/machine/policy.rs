@@ -17,6 +17,9 @@ pub(super) struct Policy {
     pub(super) ready_timeout: Option<Duration>,
     pub(super) restart_when_overdue: bool,
     pub(super) start_timeout: Option<Duration>,
+    /// Something is done before each start.
+    pub(super) prepares: bool,
+    pub(super) prepare_timeout: Option<Duration>,
     pub(super) restart: Restart,
     pub(super) stop: Stop,
     pub(super) reload_by_command: bool,
@@ -78,6 +81,8 @@ impl Policy {
             ready_timeout: ready.timeout,
             restart_when_overdue: ready.restart_when_overdue,
             start_timeout: definition.start_timeout.filter(|_| oneshot),
+            prepares: !definition.prepare_command.is_empty(),
+            prepare_timeout: definition.prepare_timeout,
             restart: definition.restart,
             stop: definition.stop,
             reload_by_command: !definition.reload_command.is_empty(),

@@ -80,6 +80,7 @@ impl Machine {
             Phase::Running { readiness: Readiness::Ready, .. }
             | Phase::Down
             | Phase::Waiting { .. }
+            | Phase::Preparing { .. }
             | Phase::Spawning
             | Phase::Stopping { .. }
             | Phase::Finishing { .. }

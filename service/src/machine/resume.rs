@@ -1,7 +1,7 @@
 //! What the supervisor after another has to know of a machine, and to set right in it.
 
 use super::phase::{Phase, StopStep};
-use super::{Actions, Machine, Reason};
+use super::{Action, Actions, Machine, Reason, Task};
 use crate::exit::Pid;
 use crate::status::Want;
 use crate::tick::Tick;
@@ -21,6 +21,7 @@ impl Machine {
                 self.rest(Phase::Down, Reason::None);
             }
             Phase::Waiting { .. }
+            | Phase::Preparing { .. }
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }
@@ -34,6 +35,8 @@ impl Machine {
     pub(super) fn found(&mut self, now: Tick, pid: Pid, actions: &mut Actions) {
         match self.phase {
             Phase::Down | Phase::Waiting { .. } | Phase::Done | Phase::Failed => {}
+            // It runs already: nothing has to be made for it.
+            Phase::Preparing { .. } => actions.push(Action::EndTask(Task::Prepare)),
             Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }

@@ -85,7 +85,7 @@ impl Machine {
     /// definition has another kind of care now, that counts.
     fn resumed(mut self, now: Tick) -> Machine {
         match &mut self.phase {
-            phase @ Phase::Spawning => *phase = Phase::Waiting { until: now },
+            phase @ (Phase::Preparing { .. } | Phase::Spawning) => *phase = Phase::Waiting { until: now },
             Phase::Finishing { pid: None, deadline, .. } | Phase::Undoing { pid: None, deadline } => {
                 *deadline = Some(now);
             }
@@ -142,9 +142,11 @@ fn resumed_readiness(now: Tick, by: ReadyBy, saved: Readiness) -> Readiness {
 }
 
 /// Every reason, and the word for it.
-const REASONS: [(Reason, &str); 12] = [
+const REASONS: [(Reason, &str); 14] = [
     (Reason::None, "none"),
     (Reason::SpawnFailed, "spawn-failed"),
+    (Reason::PrepareFailed, "prepare-failed"),
+    (Reason::PrepareTimedOut, "prepare-timed-out"),
     (Reason::Died, "died"),
     (Reason::GaveUp, "gave-up"),
     (Reason::Permanent, "permanent"),
@@ -229,7 +231,8 @@ impl Words {
     fn phase(&mut self, phase: Phase) {
         match phase {
             Phase::Down => self.word("down"),
-            Phase::Spawning => self.word("spawning"),
+            // What was being prepared is prepared again.
+            Phase::Preparing { .. } | Phase::Spawning => self.word("spawning"),
             Phase::Done => self.word("done"),
             Phase::Failed => self.word("failed"),
             Phase::Waiting { until } => {

@@ -75,19 +75,19 @@ impl Machine {
         actions.push(Action::SpawnDown);
     }
 
-    pub(super) fn down_spawned(&mut self, pid: Option<Pid>, actions: &mut Actions) {
+    pub(super) fn down_spawned(&mut self, now: Tick, pid: Option<Pid>, actions: &mut Actions) {
         if let Phase::Undoing { pid: current @ None, .. } = &mut self.phase {
             *current = pid;
             if pid.is_none() {
-                self.undone(false, actions);
+                self.undone(now, false, actions);
             }
         }
     }
 
     /// The down command has ended.
-    pub(super) fn undone(&mut self, success: bool, actions: &mut Actions) {
+    pub(super) fn undone(&mut self, now: Tick, success: bool, actions: &mut Actions) {
         if self.start_again {
-            self.begin_anew(actions);
+            self.begin_anew(now, actions);
         } else if success {
             self.rest(Phase::Down, Reason::None);
         } else {
@@ -107,6 +107,7 @@ impl Machine {
             Phase::Stopping { deadline, .. } => deadline.map(|deadline| self.extended(deadline)),
             Phase::Down
             | Phase::Waiting { .. }
+            | Phase::Preparing { .. }
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Done
@@ -138,6 +139,7 @@ impl Machine {
             Phase::Undoing { pid: None, .. } => self.begin_undo(now, actions),
             Phase::Down
             | Phase::Waiting { .. }
+            | Phase::Preparing { .. }
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Done

@@ -12,6 +12,7 @@ impl Machine {
     pub fn deadline(&self) -> Option<Tick> {
         match self.phase {
             Phase::Waiting { until } => Some(until),
+            Phase::Preparing { deadline } => deadline,
             Phase::Stopping { .. } | Phase::Finishing { .. } | Phase::Undoing { .. } => self.stop_deadline(),
             // Time stands still for it.
             Phase::Running { .. } if self.paused() => None,
@@ -30,13 +31,17 @@ impl Machine {
 
     pub(super) fn tick(&mut self, now: Tick, actions: &mut Actions) {
         match self.phase {
-            Phase::Waiting { until } if until <= now => self.begin(actions),
+            Phase::Preparing { deadline: Some(deadline) } if deadline <= now => {
+                self.prepare_due(now, actions);
+            }
+            Phase::Waiting { until } if until <= now => self.begin(now, actions),
             Phase::Running { pid, .. } if !self.paused() => self.tick_running(now, pid, actions),
             Phase::Stopping { .. } | Phase::Finishing { .. } | Phase::Undoing { .. } => {
                 self.stop_due(now, actions);
             }
             Phase::Down
             | Phase::Waiting { .. }
+            | Phase::Preparing { .. }
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Done

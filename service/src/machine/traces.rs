@@ -49,6 +49,7 @@ fn command(holds: bool) -> Vec<String> {
 prop_compose! {
     fn definition()(
         (oneshot, finish, undo, by_command, overdue, end_of_input) in any::<(bool, bool, bool, bool, bool, bool)>(),
+        (prepares, prepare_timeout) in (any::<bool>(), limit()),
         (finish_timeout, ready_timeout, probe_timeout) in (limit(), limit(), limit()),
         (start_timeout, stop_timeout, watchdog) in (limit(), limit(), limit()),
         (method, health, scope, kill_scope) in (ready(), health(), scope(), scope()),
@@ -59,6 +60,7 @@ prop_compose! {
         definition.kind = if oneshot { Kind::Oneshot } else { Kind::Longrun };
         (definition.finish, definition.finish_timeout) = (finish, finish_timeout);
         (definition.down_command, definition.reload_command) = (command(undo), command(by_command));
+        (definition.prepare_command, definition.prepare_timeout) = (command(prepares), prepare_timeout);
         definition.ready.method = method;
         (definition.ready.timeout, definition.ready.probe_timeout) = (ready_timeout, probe_timeout);
         definition.ready.restart_when_overdue = overdue;
@@ -118,7 +120,7 @@ impl Life {
         let signals = [Signal::HUP, Signal::STOP, Signal::CONT].map(Event::Kill);
         let status =
             [WaitStatus::Exited(0), WaitStatus::Exited(125), WaitStatus::Unknown][usize::from(detail % 3)];
-        let tasks = [Task::Probe, Task::Health, Task::Reload];
+        let tasks = [Task::Probe, Task::Health, Task::Reload, Task::Prepare];
         let ended = tasks.into_iter().zip(self.node.world.tasks).find(|(_, runs)| *runs);
         let pick = |events: &[Event]| events[usize::from(detail) % events.len()];
         match choice {

@@ -17,6 +17,7 @@ pub(super) struct Visible {
     overdue: bool,
     paused: bool,
     reloading: bool,
+    preparing: bool,
     unhealthy: u32,
     reason: Reason,
     next_start: Option<Tick>,
@@ -31,6 +32,7 @@ impl Machine {
             Phase::Down => self.exiting,
             Phase::Failed | Phase::Done => self.exiting || self.policy.oneshot,
             Phase::Waiting { .. }
+            | Phase::Preparing { .. }
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }
@@ -48,6 +50,7 @@ impl Machine {
             overdue: self.overdue(),
             paused: self.paused(),
             reloading: self.reloading(),
+            preparing: self.preparing(),
             unhealthy: self.unhealthy(),
             reason: self.reason,
             next_start: self.next_start(),
@@ -61,7 +64,7 @@ impl Machine {
         match self.phase {
             Phase::Down => State::Down,
             Phase::Waiting { .. } => State::Backoff,
-            Phase::Spawning => State::Starting,
+            Phase::Preparing { .. } | Phase::Spawning => State::Starting,
             Phase::Running { readiness, .. } => self.running_state(readiness),
             Phase::Stopping { .. } | Phase::Undoing { .. } => State::Stopping,
             Phase::Finishing { .. } => State::Finishing,
@@ -90,6 +93,7 @@ impl Machine {
             Phase::Running { pid, .. } | Phase::Stopping { pid, .. } => Some(pid),
             Phase::Down
             | Phase::Waiting { .. }
+            | Phase::Preparing { .. }
             | Phase::Spawning
             | Phase::Finishing { .. }
             | Phase::Undoing { .. }
@@ -105,6 +109,7 @@ impl Machine {
             Phase::Finishing { pid, .. } | Phase::Undoing { pid, .. } => pid,
             Phase::Down
             | Phase::Waiting { .. }
+            | Phase::Preparing { .. }
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }
@@ -191,6 +196,7 @@ impl Machine {
         match self.phase {
             Phase::Waiting { until } => Some(until),
             Phase::Down
+            | Phase::Preparing { .. }
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }

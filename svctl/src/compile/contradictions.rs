@@ -38,7 +38,16 @@ pub(super) fn find(reader: &mut Reader<'_>, file: &File) {
             "give-up has no effect when nothing is restarted (when = \"never\")",
         );
     }
-    if definition.command.first().is_none_or(|program| program == "./run") {
+    if spans.contains_key("image") {
+        tell(
+            reader,
+            spans,
+            "prepare",
+            "the root of an image is what is prepared: [prepare] has no place beside it",
+        );
+    }
+    let own = definition.command.first().is_none_or(|program| program == "./run");
+    if own && definition.image.is_none() {
         let message = "run starts in its own directory: working-directory is for a command";
         tell(reader, spans, "working-directory", message);
     }

@@ -236,6 +236,10 @@ fn complete(service: &mut Service, directory: &Path) {
         (true, _) if bundle => {
             service.note(Severity::Error, None, "a bundle runs nothing, and has an executable run", None);
         }
+        (true, _) if service.definition.image.is_some() => {
+            let message = "a service that runs from an image has no run: command, or what the image says";
+            service.note(Severity::Error, None, message, None);
+        }
         (true, true) => {
             service.definition.command = vec!["./run".to_owned()];
             service.definition.working_directory.clone_from(&service.definition.directory);
@@ -245,7 +249,7 @@ fn complete(service: &mut Service, directory: &Path) {
             let message = "there are a command and an executable run: which one is meant?";
             service.note(Severity::Error, None, message, None);
         }
-        (false, true) if !bundle => {
+        (false, true) if !bundle && service.definition.image.is_none() => {
             let message = if run.exists() {
                 "nothing to run: run is not executable"
             } else {

@@ -2,6 +2,7 @@
 
 use super::contradictions;
 use super::keys_environment::{condition, environment};
+use super::keys_image;
 use super::keys_life::{log, reload, restart, start, stop};
 use super::keys_limits;
 use super::keys_process;
@@ -22,7 +23,7 @@ const ONESHOT_TIMEOUT: Duration = Duration::from_secs(300);
 /// How seldom a watchdog may be fed at the least: below this it would bite a machine that is merely busy.
 const WATCHDOG_MIN: Duration = Duration::from_millis(100);
 
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 28] = [
     "description",
     "type",
     "style",
@@ -49,11 +50,13 @@ const KEYS: [&str; 26] = [
     "user",
     "limits",
     "process",
+    "prepare",
+    "image",
 ];
 /// As above, but for the one that would be suggested for `timeout`.
 const FINISH_TIMEOUT: &str = "finish-timeout";
 /// Sections whose names are kept for later.
-const RESERVED: [&str; 4] = ["sandbox", "sockets", "image", "schedule"];
+const RESERVED: [&str; 3] = ["sandbox", "sockets", "schedule"];
 /// What means something for a bundle.
 const BUNDLE_KEYS: [&str; 4] = ["description", "type", "contents", "autostart"];
 
@@ -162,6 +165,8 @@ fn top(reader: &mut Reader<'_>, item: &Item<'_>, file: &mut File, prober: &str) 
         "user" => keys_user::user(reader, item, definition),
         "limits" => keys_limits::limits(reader, item, definition),
         "process" => keys_process::process(reader, item, definition),
+        "prepare" => keys_image::prepare(reader, item, file),
+        "image" => keys_image::image(reader, item, file, prober),
         key if RESERVED.contains(&key) => {
             reader.error(&item.span, format!("section [{key}] is not supported by this version"));
         }

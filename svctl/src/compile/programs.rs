@@ -42,7 +42,7 @@ fn named<'d>(definition: &'d Definition, service: &Service) -> Vec<(&'static str
     let health = definition.health.as_ref().map_or(&[][..], |health| &health.command);
     let ours = |key| matches!(key, "ready.command" | "health.command") && !service.programs.contains_key(key);
     let all = [
-        ("command", definition.command.as_slice()),
+        ("command", if definition.image.is_none() { definition.command.as_slice() } else { &[] }),
         ("down-command", &definition.down_command),
         ("reload.command", &definition.reload_command),
         ("ready.command", ready),

@@ -92,7 +92,9 @@ fn headline(row: &Row, now: Tick) -> String {
     if status.since.0 != 0 {
         let _ = write!(text, ", for {}", show(now.since(status.since)));
     }
-    for (holds, word) in [(status.paused, ", paused"), (status.reloading, ", reloading")] {
+    for (holds, word) in
+        [(status.paused, ", paused"), (status.reloading, ", reloading"), (status.preparing, " (preparing)")]
+    {
         text.push_str(if holds { word } else { "" });
     }
     if row.unsupervised {

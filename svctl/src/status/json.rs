@@ -48,6 +48,7 @@ fn object(text: &mut String, row: &Row, now: Tick) {
     key("reason", quote(&status.reason));
     key("paused", status.paused.to_string());
     key("reloading", status.reloading.to_string());
+    key("preparing", status.preparing.to_string());
     key("unhealthy", status.unhealthy.to_string());
     key("text", quote(&status.text));
     key("oom_kills", status.oom_kills.to_string());

@@ -87,7 +87,9 @@ fn detail(row: &Row, now: Tick) -> String {
     if row.unsupervised {
         parts.push("unsupervised".to_owned());
     }
-    for (holds, word) in [(status.paused, "paused"), (status.reloading, "reloading")] {
+    for (holds, word) in
+        [(status.paused, "paused"), (status.reloading, "reloading"), (status.preparing, "preparing")]
+    {
         parts.extend(holds.then(|| word.to_owned()));
     }
     if status.unhealthy > 0 {
