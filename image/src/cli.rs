@@ -5,6 +5,7 @@ mod containers;
 mod images;
 mod output;
 mod service;
+mod settle;
 
 use crate::error::{Error, Kind, Result};
 use crate::provision::Containers;
@@ -30,6 +31,9 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&error.to_string());
+            if let Some(name) = arguments.provisioned() {
+                service::leave_reason(&arguments.run(), name, &error);
+            }
             ExitCode::from(code(error.kind))
         }
     }
@@ -75,6 +79,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Verb::Gc(what) => images::gc(&context, what),
         Verb::Verify { repair } => images::verify(&context, *repair),
         Verb::Provision(what) => containers::provision(&context, what),
+        Verb::Settle { service } => settle::settle(&context, service),
         Verb::Destroy { names } => containers::destroy(&context, names),
         Verb::Containers => containers::list(&context),
         Verb::Recover(what) => containers::recover(&context, what),
@@ -88,6 +93,9 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         Some(path) => settings.read(path)?,
         None if Path::new(FILE).exists() => settings.read(Path::new(FILE))?,
         None => {}
+    }
+    if let Some(name) = arguments.of_service() {
+        service::adjust(&mut settings, &arguments.run(), name)?;
     }
     for (name, value) in &arguments.set {
         settings.set(name, value)?;

@@ -41,6 +41,8 @@ pub struct Settings {
     pub registry: String,
     /// What the names of App Container Images are appended to, to find them: `http://…` or a directory.
     pub appc_prefix: Option<String>,
+    /// The image of services that name none.
+    pub default_image: Option<String>,
     /// The kinds of images that are allowed.
     pub kinds: Vec<Kind>,
     /// Registries.
@@ -70,6 +72,7 @@ impl Default for Settings {
             local: "/var/lib/images".into(),
             registry: "https://registry-1.docker.io".to_owned(),
             appc_prefix: None,
+            default_image: None,
             kinds: vec![Kind::Docker, Kind::Appc, Kind::Oci],
             pull: crate::pull::Options::default(),
             backend: None,
@@ -107,6 +110,16 @@ pub const ALL: &[Setting] = &[
         "DIR",
         "where archives and layouts are looked for",
         |all, value| place(&mut all.local, value)
+    ),
+    setting!(
+        "default-image",
+        ["default_container_image"],
+        "REFERENCE",
+        "the image of services that name none",
+        |all, value| {
+            all.default_image = Some(value.to_owned()).filter(|text| !text.is_empty());
+            Ok(())
+        }
     ),
     setting!(
         "kinds",

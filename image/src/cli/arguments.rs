@@ -60,6 +60,12 @@ pub(super) enum Verb {
     },
     /// Make a root for a container
     Provision(Provision),
+    /// Take away the roots of earlier starts of a service that is ready
+    Settle {
+        /// The service
+        #[arg(long, value_name = "NAME")]
+        service: String,
+    },
     /// Take away containers, and those inside of them
     Destroy {
         /// Their names, as NAME or NAME/INSIDE
@@ -133,6 +139,18 @@ impl Arguments {
     pub(super) fn run(&self) -> PathBuf {
         let told = || std::env::var_os("MAINSTAY_RUN").map(PathBuf::from);
         self.run.clone().or_else(told).unwrap_or_else(|| ::service::RUN_DIRECTORY.into())
+    }
+}
+
+impl Arguments {
+    /// The service for which a root is made.
+    pub(super) fn provisioned(&self) -> Option<&str> {
+        if let Verb::Provision(what) = &self.verb { what.service.as_deref() } else { None }
+    }
+
+    /// The service that something is done for, which may have settings of its own.
+    pub(super) fn of_service(&self) -> Option<&str> {
+        if let Verb::Settle { service } = &self.verb { Some(service) } else { self.provisioned() }
     }
 }
 

@@ -1,14 +1,15 @@
 //! What is done before each start of a service that runs from an image.
 
-use super::{Context, containers, images};
+use super::{Context, containers, images, settle};
 use crate::backend::Backend;
 use crate::error::{Context as _, Error, Result};
 use crate::provision::{ContainerId, Provisioned, Wish};
 use crate::reference::Reference;
 use crate::runtime::{self, Command, Mount, Service};
+use crate::settings::{self, Settings};
 use crate::store::Image;
 use ::service::definition::{self, Definition};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Options of `[image]` that the provisioner knows.
 const ARGUMENT: &str = "argument";
@@ -18,14 +19,14 @@ fn directory(context: &Context, name: &str) -> PathBuf {
     context.run.join("service").join(name)
 }
 
-/// Makes a root for the next start, leaves it for the supervisor, and takes those of earlier starts away.
+/// Makes a root for the next start, leaves it for the supervisor, and takes those away that came to nothing.
 pub(super) fn provision(context: &Context, name: &str) -> Result<()> {
     let id = ContainerId::below(None, name)?;
-    let definition = read(context, name)?;
+    let definition = read(&context.run, name)?;
     let wanted = definition.image.as_ref();
     let wanted =
         wanted.ok_or_else(|| Error::refused(format!("service {name} does not run from an image")))?;
-    let reference: Reference = wanted.reference.parse()?;
+    let reference = named(context, wanted)?;
     let image = images::find(context, &reference, wanted.always_pull)?;
     let first = context.containers.next_number(&id)?;
     let made = make(context, &id, &definition, wanted, &image);
@@ -34,7 +35,37 @@ pub(super) fn provision(context: &Context, name: &str) -> Result<()> {
         context.containers.destroy_newer(&context.store, &id, first)?;
     }
     made.context(|| format!("service {name}"))?;
-    context.containers.destroy_older(&context.store, &id, first)
+    settle::made(context, &id, first)
+}
+
+/// The image that a service names, or the one for services that name none.
+fn named(context: &Context, wanted: &definition::Image) -> Result<Reference> {
+    let default = context.settings.default_image.as_deref();
+    let named = Some(wanted.reference.as_str()).filter(|text| !text.is_empty()).or(default);
+    let missing =
+        || Error::refused("no image is named, and there is no default image (setting default-image)");
+    named.ok_or_else(missing)?.parse()
+}
+
+/// Leaves word, for the supervisor, of why nothing was made.
+pub(super) fn leave_reason(run: &Path, name: &str, error: &Error) {
+    let path = run.join("service").join(name).join("unprepared");
+    // Without it there is still the exit status.
+    let _ = crate::store::replace(&path, error.to_string().replace('\n', " ").as_bytes());
+}
+
+/// The settings of a service over those of the machine: those of its options that are the name of one.
+pub(super) fn adjust(settings: &mut Settings, run: &Path, name: &str) -> Result<()> {
+    ContainerId::below(None, name)?;
+    let definition = read(run, name)?;
+    for (key, value) in definition.image.iter().flat_map(|image| &image.options) {
+        if settings::ALL.iter().any(|setting| setting.name == key) {
+            settings.set(key, value)?;
+        } else if key != ARGUMENT && key != SHELL {
+            return Err(Error::refused(format!("there is no option {key:?} of [image]")));
+        }
+    }
+    Ok(())
 }
 
 fn make(
@@ -103,8 +134,8 @@ fn command(definition: &Definition, wanted: &definition::Image) -> Command {
     }
 }
 
-fn read(context: &Context, name: &str) -> Result<Definition> {
-    let path = directory(context, name).join("definition");
+fn read(run: &Path, name: &str) -> Result<Definition> {
+    let path = run.join("service").join(name).join("definition");
     let what = || path.display().to_string();
     let text = std::fs::read_to_string(&path).context(what)?;
     Definition::decode(&text).map_err(|error| Error::refused(error.to_string()).during(what()))

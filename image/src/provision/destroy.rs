@@ -51,14 +51,14 @@ impl Containers {
         Ok(true)
     }
 
-    /// Destroys the roots of a container that are older than one.
+    /// Destroys the roots of a container whose numbers are from `from` on and below `below`.
     ///
     /// # Errors
     /// The system refused something: it can be tried again.
-    pub fn destroy_older(&self, store: &Store, id: &ContainerId, than: u32) -> Result<()> {
+    pub fn destroy_between(&self, store: &Store, id: &ContainerId, from: u32, below: u32) -> Result<()> {
         let _shared = store.share()?;
         let _ours = self.lock(id)?;
-        self.destroy_roots(id, |record| record.number < than)
+        self.destroy_roots(id, |record| (from..below).contains(&record.number))
     }
 
     /// Destroys the roots of a container from one on, if there are any.

@@ -79,7 +79,7 @@ fn mounts_that_are_gone_are_no_hindrance() {
     crate::backend::detach(&made.root).unwrap();
     let again = provision(&place, &image, "c");
     assert!(again.root.join("x").exists());
-    place.containers.destroy_older(&place.store, &id("c"), again.record.number).unwrap();
+    place.containers.destroy_between(&place.store, &id("c"), 0, again.record.number).unwrap();
     assert_eq!(place.containers.records(&id("c")).unwrap(), std::slice::from_ref(&again.record));
     assert!(again.root.join("x").exists() && !made.root.exists());
     assert!(place.containers.destroy(&place.store, &id("c")).unwrap());

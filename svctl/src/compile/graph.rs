@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// For so many unknown names of a tree it is guessed what was meant: each guess looks at all services.
 const GUESSES_MAX: usize = 100;
 
+/// What takes away the roots that an earlier boot has left: no new ones are made before that.
+const IMAGES: &str = "images";
+
 /// Fills in the edges of every definition.
 pub(super) fn join(services: &mut [Service]) {
     let names: Vec<String> = services.iter().map(|service| service.definition.name.clone()).collect();
@@ -18,6 +21,12 @@ pub(super) fn join(services: &mut [Service]) {
     }
     for service in services.iter_mut() {
         fill(service);
+    }
+    if known.contains(IMAGES) {
+        let run_from_images = services.iter_mut().filter(|service| service.definition.image.is_some());
+        for after in run_from_images.map(|service| &mut service.definition.after) {
+            after.extend((!after.iter().any(|name| name == IMAGES)).then(|| IMAGES.to_owned()));
+        }
     }
     let members = Members::new(services);
     let mut waits: Vec<(String, String)> = Vec::new();
