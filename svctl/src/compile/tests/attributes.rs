@@ -1,6 +1,7 @@
 //! `[user]`, `[limits]` and `[process]`: what they become, and what is said of mistakes.
 
-use crate::compile::{Service, read_toml};
+use super::trees::Tree;
+use crate::compile::{Options, Service, compile, read_toml};
 
 /// The steps of a definition, in words.
 fn steps(text: &str) -> Vec<String> {
@@ -136,4 +137,34 @@ fn mistakes_have_their_place_and_what_may_have_been_meant() {
     ] {
         assert_eq!(told(text), expected, "{text}");
     }
+}
+
+#[test]
+fn users_and_groups_that_are_not_known_are_warned_of_where_they_are_named() {
+    let tree = Tree::new("accounts", &[]);
+    tree.file("root/etc/passwd", "root:x:0:0::/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/sh\n");
+    tree.file("root/etc/group", "root:x:0:\nadm:x:4:\n");
+    tree.file("root/bin/x", "");
+    let program = tree.0.join("root/bin/x");
+    std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let define = |name: &str, text: &str| {
+        tree.file(&format!("services/{name}/service.toml"), &format!("command = [\"/bin/x\"]\n{text}"));
+    };
+    define("known", "[user]\nname = \"www-data\"\ngroup = \"adm\"\ngroups = [\"4\"]");
+    define("number", "[user]\nname = 4711");
+    define("other", "[user]\nname = \"www-date\"\ngroups = [\"amd\"]");
+    define("short", "user = \"rot\"");
+    let services = tree.0.join("services");
+    let root = Some(tree.0.join("root"));
+    let compiled = compile(&Options { services: services.clone(), root, ..Options::default() }).unwrap();
+    let place = format!("{}/", services.display());
+    let told = compiled.diagnostics().into_iter().map(|one| one.to_string().replace(&place, ""));
+    let expected = [
+        "number/service.toml:3:8: warning: user 4711 has no account: its group has to be said",
+        "other/service.toml:3:8: warning: unknown user \"www-date\" (did you mean \"www-data\"?)",
+        "other/service.toml:4:10: warning: unknown group \"amd\" (did you mean \"adm\"?)",
+        "short/service.toml:2:8: warning: unknown user \"rot\" (did you mean \"root\"?)",
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert!(compiled.services.iter().all(|service| !service.invalid), "an account may still be made");
 }
