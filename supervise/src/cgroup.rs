@@ -74,6 +74,19 @@ impl Group {
         }
     }
 
+    /// Why it has no files of a controller, if that is so: another hierarchy may have it, or processes are in a group
+    /// above, which can then hand on nothing (cgroups(7), "no internal processes").
+    pub(crate) fn lacks(&self, controller: &str) -> Option<String> {
+        let has = |group: &Path| {
+            let all = std::fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
+            all.split_whitespace().any(|one| one == controller)
+        };
+        if !has(&self.root) {
+            return Some(format!("there is no controller \"{controller}\""));
+        }
+        (!has(&self.path)).then(|| format!("the controller \"{controller}\" cannot be handed on to it"))
+    }
+
     /// What has been set in it.
     pub(crate) fn settings(&self) -> Vec<(String, String)> {
         let read = |file| std::fs::read_to_string(self.path.join(file)).unwrap_or_default();

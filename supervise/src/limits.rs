@@ -10,7 +10,6 @@ use service::{Signal, WaitStatus};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, chown};
-use std::path::Path;
 
 /// What its user gets of a group that is delegated (cgroups(7), "delegation").
 const DELEGATED: [&str; 4] = ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
@@ -36,17 +35,16 @@ impl Kills {
 }
 
 /// Writes settings of a group; what could not be set, in words.
-fn write(group: &Path, settings: &[(String, String)]) -> Vec<String> {
+fn write(group: &Group, settings: &[(String, String)]) -> Vec<String> {
     let mut problems = Vec::new();
     for (file, value) in settings {
         // What is not there is not to be made.
-        let opened = File::options().write(true).open(group.join(file));
+        let opened = File::options().write(true).open(group.path().join(file));
         let written = opened.and_then(|mut opened| opened.write_all(with_number(value).as_bytes()));
         if let Err(error) = written {
             let missing = error.kind() == io::ErrorKind::NotFound;
-            let controller = controller(file);
-            let why =
-                if missing { format!("there is no controller \"{controller}\"") } else { reason(&error) };
+            let lacking = if missing { group.lacks(controller(file)) } else { None };
+            let why = lacking.unwrap_or_else(|| reason(&error));
             problems.push(format!("unable to set {file} of its control group: {why}"));
         }
     }
@@ -86,7 +84,7 @@ impl Supervisor {
         } else {
             let settings = change(&self.limits, &self.definition.process.group.files);
             group.enable(&settings);
-            write(group.path(), &settings)
+            write(group, &settings)
         };
         problems.extend(self.delegate(group));
         if let Some(problem) = problems.first().filter(|_| self.definition.process.group.strict) {
@@ -143,7 +141,7 @@ impl Supervisor {
             return;
         }
         group.enable(&settings);
-        let problems = write(group.path(), &settings);
+        let problems = write(group, &settings);
         self.limits.clone_from(&self.definition.process.group.files);
         for problem in problems {
             self.say(&format!("warning: {problem} (going on with what it was)"));
