@@ -8,6 +8,8 @@ pub trait Progress {
     fn advance(&mut self, bytes: u64);
     /// It is done.
     fn done(&mut self);
+    /// Something is not quite as it should be, and it goes on.
+    fn warn(&mut self, _message: &str) {}
 }
 
 /// Tells nobody.

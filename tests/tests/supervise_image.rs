@@ -31,7 +31,8 @@ fn copy(root: &Path, path: &str) {
 }
 
 fn tar(archive: &Path, directory: &Path) {
-    let status = Command::new("tar").arg("-C").arg(directory).arg("-cf").arg(archive).arg(".").status().unwrap();
+    let status =
+        Command::new("tar").arg("-C").arg(directory).arg("-cf").arg(archive).arg(".").status().unwrap();
     assert!(status.success());
 }
 
@@ -49,7 +50,8 @@ fn save(fixture: &Fixture, script: &str, user: &str) {
     let (saved, layer) = (fixture.path("saved"), fixture.path("saved/1/layer.tar"));
     std::fs::create_dir_all(layer.parent().unwrap()).unwrap();
     tar(&layer, &root);
-    let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex =
+        |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let diff_id = format!("sha256:{}", hex(&std::fs::read(&layer).unwrap()));
     let config = json!({
         "config": {"Entrypoint": ["sh", "-c", script], "User": user, "WorkingDir": "/work", "StopSignal": "SIGQUIT"},

@@ -45,9 +45,7 @@ pub(super) fn make_by(store: &Store, plan: &Plan<'_>, telling: Telling) -> Resul
         let changes = store.layer_changes(chain)?;
         let takes_away = !changes.removed.is_empty() || !changes.opaque.is_empty();
         if takes_away && !store.layer_info(chain)?.marks {
-            return Err(Error::refused(
-                "a layer was unpacked without root, so that what it takes away is not marked",
-            ));
+            return Err(Error::refused("what a layer takes away could not be marked where it was unpacked"));
         }
     }
     let (upper, work) = (plan.scratch.join("upper"), plan.scratch.join("work"));

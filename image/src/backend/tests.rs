@@ -228,6 +228,39 @@ fn what_has_to_be_there_is_made_in_the_root_and_links_lead_nowhere_else() {
     assert!(error.to_string().contains("no /proc"), "{error}");
 }
 
+/// As on the root of an initramfs.
+#[test]
+fn on_a_filesystem_that_keeps_no_attributes_roots_are_copied_or_bound() {
+    let mut place = Sandbox::new();
+    let ram = place.path("ram");
+    std::fs::create_dir(&ram).unwrap();
+    let none = None::<&str>;
+    nix::mount::mount(none, &ram, Some("ramfs"), nix::mount::MsFlags::empty(), none).unwrap();
+    place.store = Store::open(&ram.join("store")).unwrap();
+    place.containers = crate::provision::Containers::open(&ram.join("containers")).unwrap();
+    let lower =
+        vec![Item::file("d/old", ""), Item::file("gone", ""), Item::directory("kept").xattr("user.a", b"b")];
+    let upper =
+        vec![Item::file("d/.wh..wh..opq", ""), Item::file(".wh.gone", ""), Item::file("d/new", "new")];
+    let image = place.import("a", &[lower.clone(), upper]).unwrap();
+    let provision = |name: &str, image: &Image, writable: bool| {
+        let wish = Wish { backend: None, writable, places: &[] };
+        place.containers.provision(&place.store, &name.parse().unwrap(), image, &wish).unwrap()
+    };
+    let made = provision("c", &image, true);
+    assert_eq!(made.record.backend.as_deref(), Some("copy"), "{:?}", made.record.reasons);
+    assert_eq!(read(&made.root.join("d/new")), "new");
+    assert!(
+        !made.root.join("d/old").exists()
+            && !made.root.join("gone").exists()
+            && made.root.join("kept").is_dir()
+    );
+    let one = place.import("b", &[lower]).unwrap();
+    assert_eq!(provision("d", &one, false).record.backend.as_deref(), Some("bind"));
+    assert_eq!(provision("e", &one, true).record.backend.as_deref(), Some("copy"));
+    assert_eq!(place.store.verify(false, |_| false).unwrap(), []);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 200, ..ProptestConfig::default() })]
 

@@ -82,6 +82,10 @@ impl Progress for Told {
             complain(&format!("unpacked {} ({})", self.name, size(self.bytes)));
         }
     }
+
+    fn warn(&mut self, message: &str) {
+        complain(&format!("warning: {message}"));
+    }
 }
 
 #[cfg(test)]

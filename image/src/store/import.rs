@@ -83,6 +83,9 @@ impl Store {
         fault::point("described");
         source.expect(&self.needed(&found));
         let staging = Staging::new(self)?;
+        let options =
+            &Options { marks: request.options.marks && staging.keeps_marks(), ..request.options.clone() };
+        let request = &Request { options, ..*request };
         let mut stack = Stack { chains: Vec::new(), seen: None };
         let mut layers = Vec::new();
         for layer in &found.layers {
@@ -151,6 +154,12 @@ impl Store {
         let (diff_id, done) =
             unpack(request, source, from, &name, (view, trees.as_slice(), &tree), progress)?;
         progress.done();
+        if done.lost_attributes > 0 {
+            let count = done.lost_attributes;
+            progress.warn(&format!(
+                "layer {name}: the filesystem of the store cannot keep {count} extended attributes"
+            ));
+        }
         let chain = Chain::above(stack.chains.last(), &diff_id, from.form);
         let info = LayerInfo {
             diff_id: diff_id.to_string(),

@@ -4,6 +4,7 @@ use super::Store;
 use crate::error::{Context, Error, Kind, Result};
 use rustix::fs::FlockOperation;
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[derive(Debug)]
 pub(crate) struct Staging {
     path: PathBuf,
-    _held: File,
+    held: File,
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -32,8 +33,18 @@ impl Staging {
             }
             let held = File::open(&path).context(what)?;
             rustix::fs::flock(&held, FlockOperation::NonBlockingLockExclusive).context(what)?;
-            return Ok(Staging { path, _held: held });
+            return Ok(Staging { path, held });
         }
+    }
+
+    /// Whether what is taken away can be marked here as overlayfs has it: a ramfs, for one, keeps no attributes.
+    pub(crate) fn keeps_marks(&self) -> bool {
+        use crate::unpack::tree::{OPAQUE, set_xattr};
+        use rustix::fs::{AtFlags, FileType, Mode};
+        let made = rustix::fs::mknodat(&self.held, ".probe", FileType::CharacterDevice, Mode::empty(), 0);
+        let _ = rustix::fs::unlinkat(&self.held, ".probe", AtFlags::empty());
+        let set = set_xattr(self.held.as_fd(), b".", OPAQUE.as_bytes(), b"n");
+        made.is_ok() && matches!(set, Ok(true))
     }
 
     /// Where it is.
