@@ -290,3 +290,25 @@ fn a_mirror_is_asked_before_the_registry() {
         "what the mirror lied about comes from the registry"
     );
 }
+
+#[test]
+fn a_terminal_shows_a_bar_unless_it_is_told_not_to() {
+    let show = |words: &[&str]| {
+        let (registry, sample) = registry();
+        registry.fault(&sample.layers[0], 1, Fault::Silence(50_000));
+        let client = Client::of(&registry.url());
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let words = [&["pull", "a/b:1", "--timeout", "1"], words].concat();
+        let mut pull = Running(
+            client.command(&words).stdout(Stdio::null()).stderr(Stdio::from(pty.slave)).spawn().unwrap(),
+        );
+        let mut shown = Vec::new();
+        // The end of a terminal is an error.
+        let _ = std::fs::File::from(pty.master).read_to_end(&mut shown);
+        assert!(pull.0.wait().unwrap().success());
+        String::from_utf8(shown).unwrap()
+    };
+    let shown = show(&[]);
+    assert!(shown.contains("\rpull a/b: [") && shown.contains("##") && shown.ends_with('\n'), "{shown:?}");
+    assert_eq!(show(&["--quiet"]), "");
+}
