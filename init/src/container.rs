@@ -267,6 +267,7 @@ impl Init {
             | State::Up
             | State::Stopping
             | State::Finishing
+            | State::Listening
             | State::Backoff => return,
         }
         main.ended = true;

@@ -39,7 +39,7 @@ impl Init {
         let name = node.entry.name.clone();
         let level = match state {
             State::Failed | State::Invalid => Level::Warning,
-            State::Up | State::Done | State::Skipped | State::Backoff => Level::Info,
+            State::Up | State::Listening | State::Done | State::Skipped | State::Backoff => Level::Info,
             State::Down if self.graph.going_down() => Level::Info,
             State::Down | State::Blocked | State::Starting | State::Stopping | State::Finishing => {
                 Level::Debug

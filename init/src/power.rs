@@ -136,7 +136,9 @@ impl Init {
     /// While the machine goes down, the supervisor of a service that does not run has nothing left to do.
     pub(crate) fn dismiss(&mut self, index: Index) {
         let rests =
-            self.graph.nodes().get(index).is_some_and(|node| node.state.settled() && node.state != State::Up);
+            self.graph.nodes().get(index).is_some_and(|node| {
+                node.state.settled() && !matches!(node.state, State::Up | State::Listening)
+            });
         let supervised = self.services.get(index).is_some_and(Service::has_supervisor);
         if self.graph.going_down() && rests && supervised {
             self.tell(index, Command::Exit);

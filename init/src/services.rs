@@ -113,7 +113,14 @@ impl Service {
     pub(crate) fn needs_supervisor(&self) -> bool {
         match self.state {
             None
-            | Some(State::Starting | State::Up | State::Stopping | State::Finishing | State::Backoff) => true,
+            | Some(
+                State::Starting
+                | State::Listening
+                | State::Up
+                | State::Stopping
+                | State::Finishing
+                | State::Backoff,
+            ) => true,
             Some(
                 State::Down | State::Blocked | State::Done | State::Failed | State::Skipped | State::Invalid,
             ) => self.main.is_some(),

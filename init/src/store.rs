@@ -9,8 +9,8 @@ use service::{Pid, WaitStatus};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
-/// As many descriptors as are kept for one service.
-pub(crate) const KEPT_MAX: usize = 8;
+/// As many descriptors as are kept for one service: its sockets, and what its supervisor itself has.
+pub(crate) const KEPT_MAX: usize = service::definition::SOCKETS_MAX + 8;
 
 /// The number of the first of them in a supervisor: after those of its pipes.
 pub(crate) const KEPT_FROM: i32 = 6;

@@ -17,7 +17,9 @@ pub use compiled::{DecodeError, HEADER};
 pub use image::{Image, Volume};
 pub use prepared::Prepared;
 pub use process::{Apart, ControlGroup, Process};
-pub use sockets::{Address, Socket, UnixKind};
+#[cfg(test)]
+pub(crate) use sockets::full as some_sockets;
+pub use sockets::{Address, FIRST_SOCKET, SOCKETS_MAX, Socket, UnixKind};
 
 /// What kind of thing a service directory defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -350,9 +350,13 @@ impl Node {
     /// Whether what is ordered after it need wait no longer.
     fn passed(&self) -> bool {
         match self.state {
-            State::Up | State::Done | State::Failed | State::Skipped | State::Invalid | State::Backoff => {
-                true
-            }
+            State::Up
+            | State::Listening
+            | State::Done
+            | State::Failed
+            | State::Skipped
+            | State::Invalid
+            | State::Backoff => true,
             State::Starting => self.overdue,
             State::Down | State::Blocked | State::Stopping | State::Finishing => false,
         }
@@ -362,7 +366,12 @@ impl Node {
 /// Whether there is a process in this state, or will be without anybody's doing.
 fn has_process(state: State) -> bool {
     match state {
-        State::Starting | State::Up | State::Stopping | State::Finishing | State::Backoff => true,
+        State::Starting
+        | State::Listening
+        | State::Up
+        | State::Stopping
+        | State::Finishing
+        | State::Backoff => true,
         State::Down | State::Blocked | State::Done | State::Failed | State::Skipped | State::Invalid => false,
     }
 }

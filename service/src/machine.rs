@@ -9,6 +9,7 @@
 //! | `Down` | nothing runs, nothing is due | `Start`, `Once`, `Restart`; `Found`, as every phase in which nothing runs |
 //! | `Waiting` | died; started again at a deadline | the deadline, any start; `Stop` |
 //! | `Preparing` | what it runs in is being made, by a command with a deadline | the command's end, the deadline; `Stop` |
+//! | `Listening` | its sockets are open; started when somebody connects | a connection; `Restart`, `Once`, `Stop`; `SpawnFailed` |
 //! | `Spawning` | a spawn was asked for | `Spawned`, `SpawnFailed` |
 //! | `Running` | the main process lives; pending, overdue or ready | its death; `Stop`, `Restart`, `Halt`, `Stopping`; what it is condemned for |
 //! | `Stopping` | its end is awaited, by steps that each have a deadline: halt signal, stop signal, KILL | its death |
@@ -26,6 +27,7 @@ mod explore;
 #[cfg(test)]
 mod invariants;
 mod life;
+mod listen;
 mod pause;
 mod phase;
 #[cfg(test)]
@@ -84,6 +86,11 @@ pub enum Event {
     Spawned(Pid),
     /// The other answer to [`Action::Spawn`].
     SpawnFailed,
+    /// The answer to [`Action::Listen`]: its sockets are open; whether somebody waits at one of them already. The other
+    /// answer is [`Event::SpawnFailed`].
+    Listening(bool),
+    /// Somebody waits at one of its sockets.
+    Connected,
     /// A main process that a supervisor before this one had started, and not told of; nothing else runs.
     Found(Pid),
     /// A process ended: the main one, the finish script, or the down command.
@@ -128,6 +135,8 @@ pub enum Task {
 pub enum Action {
     /// Start the main process, and answer with `Spawned` or `SpawnFailed` before any other event.
     Spawn,
+    /// Open the sockets and watch them, and answer with `Listening` or `SpawnFailed` before any other event.
+    Listen,
     /// Send a signal.
     Signal(Pid, Signal, Scope),
     /// Kill what is left of the service's control group.
@@ -270,6 +279,8 @@ impl Machine {
             Event::Exit => self.exiting = true,
             Event::Spawned(pid) => self.spawned(now, pid),
             Event::SpawnFailed => self.spawn_failed(now, actions),
+            Event::Listening(pending) => self.listening(now, pending, actions),
+            Event::Connected => self.connected(now, actions),
             Event::Found(pid) => self.found(now, pid, actions),
             Event::Died(pid, status) => self.died(now, pid, status, actions),
             Event::Ready => self.told_ready(now, actions),
@@ -302,13 +313,19 @@ impl Machine {
         }
         self.want = want;
         match self.phase {
-            Phase::Down | Phase::Waiting { .. } | Phase::Failed => self.begin_anew(now, actions),
+            Phase::Down | Phase::Waiting { .. } | Phase::Failed => self.begin_as_wanted(now, actions),
+            // Whoever wants it to run does not want it to wait.
+            Phase::Listening(_) if want == Want::Once => self.begin_anew(now, actions),
             // A oneshot that is done has done what it is wanted for.
-            Phase::Done if !self.policy.oneshot => self.begin_anew(now, actions),
+            Phase::Done if !self.policy.oneshot => self.begin_as_wanted(now, actions),
             Phase::Stopping { .. } | Phase::Finishing { .. } | Phase::Undoing { .. } => {
                 self.start_again = true;
             }
-            Phase::Preparing { .. } | Phase::Spawning | Phase::Running { .. } | Phase::Done => {}
+            Phase::Preparing { .. }
+            | Phase::Listening(_)
+            | Phase::Spawning
+            | Phase::Running { .. }
+            | Phase::Done => {}
         }
     }
 
@@ -324,7 +341,7 @@ impl Machine {
                 self.start_again = true;
                 self.begin_undo(now, actions);
             }
-            Phase::Down | Phase::Waiting { .. } | Phase::Failed | Phase::Done => {
+            Phase::Down | Phase::Waiting { .. } | Phase::Listening(_) | Phase::Failed | Phase::Done => {
                 self.begin_anew(now, actions);
             }
             Phase::Running { .. } if planted!(machine::RestartAtOnce) => self.begin_anew(now, actions),
@@ -346,7 +363,9 @@ impl Machine {
         self.start_again = false;
         match self.phase {
             Phase::Done if self.policy.undo => self.begin_undo(now, actions),
-            Phase::Waiting { .. } | Phase::Failed | Phase::Done => self.rest(Phase::Down, Reason::None),
+            Phase::Waiting { .. } | Phase::Listening(_) | Phase::Failed | Phase::Done => {
+                self.rest(Phase::Down, Reason::None);
+            }
             Phase::Preparing { .. } => self.stop_preparing(actions),
             Phase::Running { pid, .. } => self.begin_stop(now, pid, StopStep::Stop, actions),
             Phase::Stopping { pid, step, deadline } => {

@@ -17,6 +17,8 @@ pub enum State {
     Blocked,
     /// Running, and not yet ready; or a oneshot that runs.
     Starting,
+    /// Not running, and started as soon as somebody connects to one of its sockets, which are open.
+    Listening,
     /// Running, and ready.
     Up,
     /// Told to stop, and not yet dead.
@@ -36,10 +38,11 @@ pub enum State {
 }
 
 /// Every state, in the order of their declaration.
-const STATES: [(State, &str); 11] = [
+const STATES: [(State, &str); 12] = [
     (State::Down, "down"),
     (State::Blocked, "blocked"),
     (State::Starting, "starting"),
+    (State::Listening, "listening"),
     (State::Up, "up"),
     (State::Stopping, "stopping"),
     (State::Finishing, "finishing"),
@@ -67,15 +70,21 @@ impl State {
     #[must_use]
     pub fn settled(self) -> bool {
         match self {
-            State::Down | State::Up | State::Done | State::Failed | State::Skipped | State::Invalid => true,
+            State::Down
+            | State::Listening
+            | State::Up
+            | State::Done
+            | State::Failed
+            | State::Skipped
+            | State::Invalid => true,
             State::Blocked | State::Starting | State::Stopping | State::Finishing | State::Backoff => false,
         }
     }
 
-    /// Whether the service is as it should be: up, done, or skipped with a reason.
+    /// Whether the service is as it should be: up, listening, done, or skipped with a reason.
     #[must_use]
     pub fn good(self) -> bool {
-        matches!(self, State::Up | State::Done | State::Skipped)
+        matches!(self, State::Up | State::Listening | State::Done | State::Skipped)
     }
 }
 

@@ -3,12 +3,14 @@
 use crate::cgroup::Group;
 use crate::launch::{self, Surroundings};
 use crate::scripts;
+use crate::sockets::OWNER;
 use crate::store::READY;
 use crate::supervisor::Supervisor;
 use service::definition::{ReadyMethod, Scope};
 use service::machine::{Action, Event};
 use service::status::State;
 use service::{Pid, Signal, WaitStatus};
+use std::ffi::CStr;
 use std::os::fd::AsFd;
 use sys::record::{Record, Slot};
 
@@ -17,6 +19,7 @@ impl Supervisor {
         self.exiting &= !action.starts();
         match action {
             Action::Spawn => self.spawn(),
+            Action::Listen => self.listen(),
             Action::Signal(pid, signal, scope) => self.signal(pid, signal, scope),
             Action::SpawnFinish(status) => self.spawn_finish(status),
             Action::SpawnDown => self.spawn_down(),
@@ -76,17 +79,19 @@ impl Supervisor {
         if let Some(reader) = &reader {
             self.keep(READY, reader);
         }
-        let lock = self.lock_service();
+        let opened = self.open_sockets();
+        let lock = opened.and_then(|()| self.lock_service());
         let started = lock.and_then(|lock| {
             let definition = self.prepared_definition()?;
             let lock = lock.as_ref().map(|(lock, number)| (lock.as_fd(), *number));
             let ready = writer.as_ref().map(|writer| (writer.as_fd(), number));
-            let extra: Vec<_> = lock.into_iter().chain(ready).collect();
-            let variables = self.notify_variables();
+            let extra: Vec<_> = lock.into_iter().chain(ready).chain(self.socket_descriptors()).collect();
+            let variables = [self.notify_variables(), self.socket_variables()].concat();
+            let own_number = self.numbered_variables();
             let surroundings = Surroundings {
                 extra: &extra,
                 variables: &variables,
-                own_number: self.definition.watchdog.is_some().then_some(c"WATCHDOG_PID="),
+                own_number: &own_number,
                 new_pid_namespace: definition.process.apart(service::setup::Namespace::Pid),
                 role: crate::setup::Role::Main,
                 inherited: self.inherited.as_ref(),
@@ -112,6 +117,14 @@ impl Supervisor {
         };
         // Before anything else that waits: the machine has asked, and gets its answer.
         self.queue.push_front(event);
+    }
+
+    /// The variables that are to have the number of the process.
+    fn numbered_variables(&self) -> Vec<&'static CStr> {
+        let watched = self.definition.watchdog.is_some();
+        let given = !self.definition.sockets.is_empty();
+        let all = [(watched, c"WATCHDOG_PID="), (given, OWNER)];
+        all.into_iter().filter(|(holds, _)| *holds).map(|(_, name)| name).collect()
     }
 
     pub(crate) fn record_in(&self, slot: Slot) -> Option<Record<'_>> {

@@ -1,6 +1,7 @@
 //! What the command of a container gets that init was given: the environment, the standard descriptors, the
 //! listening sockets, and the terminal. Init has handed it to this supervisor (`inherit` in a definition).
 
+use crate::sockets::OWNER;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io::IsTerminal;
@@ -10,8 +11,6 @@ use sys::spawn::Session;
 
 /// The first socket's number (sd_listen_fds(3)).
 const FIRST: i32 = 3;
-/// The variable that says whose the sockets are.
-const OWNER: &std::ffi::CStr = c"LISTEN_PID=";
 
 /// The sockets, which are closed in every process but the main one.
 #[derive(Debug, Default)]

@@ -27,8 +27,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) extra: &'a [(BorrowedFd<'a>, i32)],
     /// Variables over those of the definition.
     pub(crate) variables: &'a [(&'static str, String)],
-    /// A variable that is to hold its own number, with its `=`.
-    pub(crate) own_number: Option<&'a CStr>,
+    /// Variables that are to hold its own number, with their `=`.
+    pub(crate) own_number: &'a [&'a CStr],
     /// Whether it is the first process of a new PID namespace.
     pub(crate) new_pid_namespace: bool,
     /// What it is to the service.
@@ -88,12 +88,14 @@ pub(crate) fn start(
         descriptors.push((input, 0));
         descriptors.extend(inherited.descriptors());
     }
+    let owner = surroundings.inherited.and_then(Inherited::owner);
+    let own_number: Vec<&CStr> = owner.into_iter().chain(surroundings.own_number.iter().copied()).collect();
     let started = spawn(&Spawn {
         environment: &pairs,
         directory: Some(&working_directory),
         descriptors: &descriptors,
         session: inherit::session(surroundings.inherited.is_some()),
-        own_number: surroundings.inherited.and_then(Inherited::owner).or(surroundings.own_number),
+        own_number: &own_number,
         new_pid_namespace: surroundings.new_pid_namespace,
         cgroup: surroundings.cgroup,
         record: surroundings.record,

@@ -26,6 +26,7 @@ mod reap;
 mod reexec;
 mod scripts;
 mod setup;
+mod sockets;
 mod store;
 mod supervisor;
 mod tasks;

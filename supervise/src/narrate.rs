@@ -32,6 +32,7 @@ fn next(machine: &Machine, now: Tick) -> String {
             }
         }
         State::Starting | State::Up => "restarting at once".to_owned(),
+        State::Listening => "starting it again when somebody connects".to_owned(),
         State::Failed => "giving up".to_owned(),
         State::Finishing => "running its finish script".to_owned(),
         State::Down | State::Blocked | State::Stopping | State::Done | State::Skipped | State::Invalid => {
@@ -42,10 +43,15 @@ fn next(machine: &Machine, now: Tick) -> String {
 
 /// The line for a death that nobody asked for; none for one that was.
 pub(crate) fn death(machine: &Machine, end: &str, uptime: Duration, now: Tick) -> Option<String> {
-    if machine.want() == Want::Down || machine.state() == State::Done {
+    if machine.want() == Want::Down || machine.state() == State::Done || idle(machine) {
         return None;
     }
     Some(format!("warning: {end} after {} ({})", span(uptime), next(machine, now)))
+}
+
+/// Whether it had nothing to do, and is started again when it has.
+fn idle(machine: &Machine) -> bool {
+    machine.state() == State::Listening && machine.last_exit().is_some_and(|(status, _)| status.success())
 }
 
 /// The line for a start that failed.

@@ -49,7 +49,7 @@ impl Supervisor {
             output: self.pipeline.output.as_ref().map(AsFd::as_fd),
             extra: &[],
             variables: &[],
-            own_number: None,
+            own_number: &[],
             cgroup: None,
             new_pid_namespace: false,
             role: crate::setup::Role::Helper,

@@ -143,6 +143,7 @@ impl Supervisor {
         let kept = self.kept.iter().map(|(tag, descriptor)| (tag.as_str(), descriptor));
         let kept = kept.chain(self.notification.iter().map(|reader| (READY, reader)));
         let kept = kept.chain(self.notify.iter().map(|notify| (MESSAGES, notify.socket())));
+        let kept = kept.chain(self.sockets.kept());
         let passed: Vec<(&str, String, BorrowedFd<'_>)> = [
             self.channel.as_ref().map(|channel| ("--channel", channel.as_fd())),
             self.clients.listener().map(|listener| ("--listener", listener)),

@@ -10,6 +10,7 @@ use crate::limits::Kills;
 use crate::notify::Notify;
 use crate::pipeline::Pipeline;
 use crate::reexec::Replacement;
+use crate::sockets::Sockets;
 use crate::tasks::Tasks;
 use crate::{conditions, narrate};
 use service::machine::{Event, Machine};
@@ -30,6 +31,7 @@ pub(crate) const NOTIFICATION: u64 = 3;
 pub(crate) const ADOPTED: u64 = 4;
 pub(crate) const NOTIFY: u64 = 5;
 pub(crate) const LIMITS: u64 = 6;
+pub(crate) const SOCKETS: u64 = 7;
 const CLIENTS: u64 = 16;
 
 /// As many clients as one supervisor serves at a time.
@@ -56,6 +58,7 @@ pub(crate) struct Supervisor {
     pub(crate) record_path: PathBuf,
     /// The end that a service writes its readiness to.
     pub(crate) notification: Option<OwnedFd>,
+    pub(crate) sockets: Sockets,
     pub(crate) tasks: Tasks,
     pub(crate) notify: Option<Notify>,
     pub(crate) controls: Controls,
@@ -155,6 +158,7 @@ impl Supervisor {
             record: sys::record::open(&record_path, &boot).ok(),
             record_path,
             notification: None,
+            sockets: Sockets::default(),
             tasks: Tasks::default(),
             notify: None,
             controls: Controls::default(),
@@ -191,6 +195,7 @@ impl Supervisor {
         supervisor.open_notify();
         supervisor.open_group(options.resume);
         supervisor.heed_prepared();
+        supervisor.adopt_sockets();
         supervisor.adopt(options.resume);
         supervisor.resume_limits(options.resume);
         let wanted = options.wanted.as_deref().and_then(Command::parse);
@@ -242,6 +247,7 @@ impl Supervisor {
     /// Handles what is queued and everything that follows from it, then tells the outcome once.
     pub(crate) fn settle(&mut self) {
         self.handle_queue();
+        self.tend_sockets();
         if std::mem::take(&mut self.dirty) {
             self.publish();
         } else {
@@ -273,6 +279,7 @@ impl Supervisor {
             NOTIFICATION => self.read_notification(),
             NOTIFY => self.read_messages(),
             LIMITS => self.read_kills(),
+            SOCKETS => self.queue.push_back(Event::Connected),
             SIGNALS => self.read_signals(),
             CHANNEL => self.read_channel(ready.writable),
             LISTENER => self.clients.accept(&self.poller),

@@ -22,6 +22,7 @@ mod keys_life;
 mod keys_limits;
 mod keys_process;
 mod keys_ready;
+mod keys_sockets;
 mod keys_user;
 mod keys_watch;
 mod merge;
@@ -31,6 +32,7 @@ mod program;
 mod programs;
 mod reader;
 mod settings;
+mod shared;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -247,6 +249,7 @@ pub fn compile(options: &Options) -> io::Result<Compiled> {
     graph::join(&mut compiled.services);
     cycle::find(&mut compiled.services, &options.services);
     pipes::link(&mut compiled.services);
+    shared::find(&mut compiled.services);
     read_settings(&mut compiled, options);
     Ok(compiled)
 }

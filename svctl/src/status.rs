@@ -48,7 +48,8 @@ impl Row {
     #[must_use]
     pub fn ready(&self) -> Option<bool> {
         match self.status.state {
-            State::Up => Some(true),
+            // Whoever needs it can connect.
+            State::Up | State::Listening => Some(true),
             State::Starting if self.status.kind == Kind::Longrun => Some(false),
             State::Starting
             | State::Down
@@ -119,7 +120,12 @@ impl Default for Files {
 /// Whether something runs, or will without anybody's doing. At rest a supervisor may go: a oneshot's does.
 fn needs_supervisor(status: &Status) -> bool {
     match status.state {
-        State::Starting | State::Up | State::Stopping | State::Finishing | State::Backoff => true,
+        State::Starting
+        | State::Listening
+        | State::Up
+        | State::Stopping
+        | State::Finishing
+        | State::Backoff => true,
         State::Down | State::Blocked | State::Done | State::Failed | State::Skipped | State::Invalid => {
             status.pid.is_some()
         }

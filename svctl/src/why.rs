@@ -108,6 +108,9 @@ impl Story<'_> {
                 let running = running.map(|time| format!(", {time} after its start")).unwrap_or_default();
                 self.line(depth, &format!("it has not become ready{running}"));
             }
+            State::Listening => {
+                self.line(depth, "it is started as soon as somebody connects to one of its sockets");
+            }
             State::Backoff => self.tell_next_start(status, depth),
             State::Stopping => self.line(depth, "told to stop, and has not ended yet"),
             State::Finishing => self.line(depth, "its finish script has not ended yet"),

@@ -11,6 +11,7 @@ pub mod crash;
 pub mod datagram;
 pub mod fd;
 pub mod fs;
+pub mod listen;
 pub mod memfd;
 pub mod net;
 pub mod pipe;

@@ -51,9 +51,9 @@ pub struct Spawn<'a> {
     pub descriptors: &'a [(BorrowedFd<'a>, i32)],
     /// Whose session it runs in.
     pub session: Session,
-    /// An environment variable, with its `=`, that is to hold the child's own number, which only the child
-    /// knows before it executes (`LISTEN_PID=`, sd_listen_fds(3)). At most 20 bytes.
-    pub own_number: Option<&'a CStr>,
+    /// Environment variables, with their `=`, that are to hold the child's own number, which only the child
+    /// knows before it executes (`LISTEN_PID=`, sd_listen_fds(3)). At most 20 bytes each, and at most two.
+    pub own_number: &'a [&'a CStr],
     /// Whether it is the first process of a new PID namespace: that ends with it (pid_namespaces(7)).
     pub new_pid_namespace: bool,
     /// The directory of the control group that it is in from its first moment (cgroups(7)).
@@ -80,7 +80,7 @@ impl<'a> Spawn<'a> {
             directory: None,
             descriptors: &[],
             session: Session::Ours,
-            own_number: None,
+            own_number: &[],
             new_pid_namespace: false,
             cgroup: None,
             record: None,

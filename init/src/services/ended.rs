@@ -71,7 +71,7 @@ impl Init {
             return;
         }
         service.unheard.clear();
-        service.kept.clear();
+        service.closing.extend(service.kept.drain(..).map(|(_, descriptor)| descriptor));
         self.forget_if_left(index);
     }
 

@@ -194,6 +194,11 @@ impl<'a> World<'a> {
         self.exited &= !action.starts();
         match action {
             Action::Spawn => self.spawn_main(),
+            // Somebody always waits.
+            Action::Listen => {
+                self.queue.push_front(Event::Listening(true));
+                self.step()
+            }
             Action::SpawnFinish(_) => self.spawn_script(Event::FinishSpawned, true),
             Action::SpawnDown => self.spawn_script(Event::DownSpawned, false),
             Action::Publish => {

@@ -4,6 +4,12 @@ use crate::codec::words::{join, split};
 use std::fmt;
 use std::str::FromStr;
 
+/// As many sockets can be held for one service.
+pub const SOCKETS_MAX: usize = 32;
+
+/// The number of the first of them in the service (sd_listen_fds(3)).
+pub const FIRST_SOCKET: i32 = 3;
+
 /// A socket that the service is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {
@@ -55,6 +61,16 @@ pub enum UnixKind {
 }
 
 impl Address {
+    /// The file that it is, or is reached at.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Address::Fifo(path) => Some(path),
+            Address::Unix { path, .. } if !path.starts_with('@') => Some(path),
+            Address::Tcp(_) | Address::Udp(_) | Address::Unix { .. } | Address::Vsock(_) => None,
+        }
+    }
+
     /// Whether connections are accepted on it.
     #[must_use]
     pub fn listens(&self) -> bool {
@@ -85,6 +101,16 @@ impl Address {
             "fifo" => Address::Fifo(place),
             _ => return None,
         })
+    }
+}
+
+impl Socket {
+    /// What tells an open socket that is kept for this one from any other: where it is bound, and how. Its name may
+    /// change, its queue and its owner too: those of an open socket can be changed.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let (kind, place) = self.address.parts();
+        super::fnv(&format!("{kind} {} {place}", self.both))
     }
 }
 
@@ -130,7 +156,7 @@ impl FromStr for Socket {
 }
 
 #[cfg(test)]
-pub(super) fn full() -> Vec<Socket> {
+pub(crate) fn full() -> Vec<Socket> {
     let socket = |name: &str, address| Socket {
         name: name.to_owned(),
         address,

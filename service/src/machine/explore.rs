@@ -72,6 +72,7 @@ fn normalise(mut machine: Machine, now: Tick) -> Machine {
 fn possible(node: &Node, definition: &Definition) -> Vec<Event> {
     let script = Pid::new(SCRIPT);
     match node.world.asked {
+        Asked::Listen => return vec![Event::Listening(false), Event::Listening(true), Event::SpawnFailed],
         Asked::Spawn => return vec![Event::Spawned(MAIN), Event::SpawnFailed],
         Asked::Finish => return vec![Event::FinishSpawned(script), Event::FinishSpawned(None)],
         Asked::Down => return vec![Event::DownSpawned(script), Event::DownSpawned(None)],
@@ -95,6 +96,9 @@ fn possible(node: &Node, definition: &Definition) -> Vec<Event> {
     if matches!(definition.ready.method, ReadyMethod::Notify(_)) {
         events.extend([Event::Reloading, Event::Stopping, Event::ExtendTimeout(SECOND * 5)]);
         events.extend([Event::Watchdog, Event::WatchdogTrigger]);
+    }
+    if definition.start_on_connection {
+        events.push(Event::Connected);
     }
     let ends = [WaitStatus::Exited(0), WaitStatus::Exited(125), WaitStatus::from_raw(9)];
     if node.machine.awaited().is_none() {
@@ -189,9 +193,23 @@ fn definitions() -> Vec<Definition> {
         Some(Health { command, interval: SECOND * 5, timeout: SECOND * 5, threshold: 2, restart })
     };
     let reload_command = vec!["reload".to_owned()];
-    let mut more = [(); 12].map(|()| plain.clone());
-    let [watched, checked, shown, reloading, undone, halted, swept, patient, again, made, hurried, once] =
-        &mut more;
+    let mut more = [(); 14].map(|()| plain.clone());
+    let [
+        watched,
+        checked,
+        shown,
+        reloading,
+        undone,
+        halted,
+        swept,
+        patient,
+        again,
+        made,
+        hurried,
+        once,
+        idle,
+        limited,
+    ] = &mut more;
     watched.watchdog = Some(SECOND * 10);
     watched.restart.when = RestartWhen::OnFailure;
     checked.health = check(true);
@@ -218,6 +236,15 @@ fn definitions() -> Vec<Definition> {
     once.kind = Kind::Oneshot;
     once.prepare_timeout = Some(SECOND * 5);
     once.restart.when = RestartWhen::Never;
+    for on_connection in [&mut *idle, &mut *limited] {
+        on_connection.start_on_connection = true;
+        on_connection.sockets = crate::definition::some_sockets();
+    }
+    limited.ready.method = ReadyMethod::Immediate;
+    limited.finish = true;
+    limited.restart.when = RestartWhen::OnFailure;
+    limited.restart.give_up_deaths = 2;
+    limited.restart.give_up_within = SECOND * 60;
     all.extend(more);
     all
 }
@@ -271,5 +298,7 @@ breaks! {
     DeadSignalled => only_the_living_are_signalled,
     UnpreparedStart => nothing_starts_unprepared,
     PrepareLeftBehind => the_machine_knows_what_is_prepared,
+    StartedUnasked => no_start_without_a_connection,
+    WaitingUnseen => who_leaves_somebody_waiting_is_put_off,
     SpawnForgotten => the_machine_knows_what_runs,
 }

@@ -5,7 +5,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test says what it looks for, not what it does not")]
 
 use super::care::Check;
-use super::phase::{Phase, Probe, Readiness, StopStep};
+use super::phase::{Opening, Phase, Probe, Readiness, StopStep};
 use super::reload::Reload;
 use super::{Action, Actions, Event, Machine, Reason, Task};
 use crate::definition::{Definition, Restart};
@@ -56,6 +56,10 @@ pub(super) enum Invariant {
     every_change_is_published,
     /// Only what lives is signalled.
     only_the_living_are_signalled,
+    /// What waits for a connection is started by one, unless somebody asks for more than to have it wait.
+    no_start_without_a_connection,
+    /// A service that ends and leaves somebody waiting is put off, as one that fails.
+    who_leaves_somebody_waiting_is_put_off,
     /// The machine knows which processes there are.
     the_machine_knows_what_runs,
 }
@@ -81,6 +85,7 @@ fn require(invariant: Invariant, holds: bool, seen: impl FnOnce() -> String) -> 
 pub(super) enum Asked {
     #[default]
     Nothing,
+    Listen,
     Spawn,
     Finish,
     Down,
@@ -133,7 +138,7 @@ impl World {
             Event::Spawned(_) | Event::Found(_) => {
                 *self = World { main: true, tasks: self.tasks, ..World::default() };
             }
-            Event::SpawnFailed => self.asked = Asked::Nothing,
+            Event::SpawnFailed | Event::Listening(_) => self.asked = Asked::Nothing,
             Event::FinishSpawned(pid) | Event::DownSpawned(pid) => {
                 self.asked = Asked::Nothing;
                 self.script = pid.is_some();
@@ -164,6 +169,9 @@ impl Node {
         for action in actions.iter() {
             next.perform(self, event, action).map_err(|violation| violation.at(self, event, now))?;
         }
+        if actions.iter().any(|action| matches!(action, Action::Spawn | Action::StartTask(Task::Prepare))) {
+            next.watch_unasked(self, event).map_err(|violation| violation.at(self, event, now))?;
+        }
         next.watch(self, event, now, &actions).map_err(|violation| violation.at(self, event, now))?;
         Ok(next)
     }
@@ -180,6 +188,11 @@ impl Node {
                 let prepared = event == Event::TaskEnded(Task::Prepare, true);
                 require(I::nothing_starts_unprepared, prepared == self.machine.policy.prepares, told)?;
                 world.asked = Asked::Spawn;
+            }
+            Action::Listen => {
+                require(I::one_child_at_a_time, world.nothing_runs(), told)?;
+                require(I::no_spawn_unless_wanted, self.machine.want == Want::Up, told)?;
+                world.asked = Asked::Listen;
             }
             Action::SpawnFinish(_) => {
                 let again = event == Event::Tick; // For a supervisor that had no answer.
@@ -221,6 +234,15 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// A start, or what is made for one, is begun by somebody who connects, or asks.
+    fn watch_unasked(&self, before: &Node, event: Event) -> Held {
+        let prepared = matches!(event, Event::TaskEnded(Task::Prepare, _));
+        let waits = self.machine.policy.on_connection && self.machine.want == Want::Up && !prepared;
+        let connected = matches!(event, Event::Connected | Event::Listening(true));
+        let asked = event == Event::Restart || before.machine.start_again;
+        require(I::no_start_without_a_connection, !waits || connected || asked, || format!("{self:?}"))
     }
 
     /// What holds after every event.
@@ -292,11 +314,16 @@ impl Node {
             && (event == Event::TaskEnded(Task::Prepare, false) || event == Event::Tick && !new.preparing());
         let unstarted = event == Event::SpawnFailed || unprepared;
         let died = matches!(event, Event::Died(..) | Event::FinishSpawned(None)) || unstarted;
+        let left = old.phase == Phase::Listening(Some(Opening::Idle)) && event == Event::Listening(true);
+        let died = died || left;
+        let again = Phase::Listening(Some(Opening::First));
         let goes_on = matches!(new.phase, Phase::Waiting { .. } | Phase::Spawning | Phase::Preparing { .. })
+            || new.phase == again
             || (new.phase == Phase::Failed && new.reason == Reason::GaveUp);
         let (was, is) = (old.backoff.in_a_row(), new.backoff.in_a_row());
         let fresh = if unstarted { Duration::ZERO } else { now.since(old.started) };
         let row = if fresh >= new.policy.restart.reset_after { 0 } else { was };
+        require(I::who_leaves_somebody_waiting_is_put_off, !left || is == row + 1, told)?;
         let asked = old.start_again || new.want != Want::Up;
         let right = if died && goes_on && !asked && old.phase != new.phase {
             is == row + 1
@@ -358,6 +385,7 @@ impl Node {
             }
             let done = WaitStatus::Exited(0);
             let event = match (node.world.asked, node.machine.awaited()) {
+                (Asked::Listen, _) => Event::Listening(false),
                 (Asked::Nothing, None) if node.world.prepares() => Event::TaskEnded(Task::Prepare, true),
                 (Asked::Spawn, _) => Event::Spawned(MAIN),
                 (Asked::Finish, _) => Event::FinishSpawned(None),
@@ -402,6 +430,7 @@ fn after_a_kill(mut machine: Machine, now: Tick) -> Machine {
             *probe = Probe::Again(now);
         }
         phase @ (Phase::Preparing { .. } | Phase::Spawning) => *phase = Phase::Waiting { until: now },
+        Phase::Listening(opening) => *opening = Some(Opening::Again),
         phase @ Phase::Done if machine.policy.oneshot && !machine.policy.undo => *phase = Phase::Down,
         _ => {}
     }

@@ -1,7 +1,7 @@
 //! The life of the main process, and what follows its death.
 
 use super::care::Care;
-use super::phase::{Phase, Readiness, StopStep};
+use super::phase::{Opening, Phase, Readiness, StopStep};
 use super::{Action, Actions, Machine, Reason};
 use crate::backoff::{Backoff, Verdict};
 use crate::definition::RestartWhen;
@@ -78,7 +78,7 @@ impl Machine {
         if planted!(machine::SpawnForgotten) {
             self.phase = Phase::Running { pid: Pid::INIT, readiness: Readiness::Ready };
         }
-        if self.phase == Phase::Spawning {
+        if matches!(self.phase, Phase::Spawning | Phase::Listening(Some(_))) {
             self.reason = Reason::SpawnFailed;
             self.started = now;
             self.after_failure(now, actions);
@@ -99,6 +99,7 @@ impl Machine {
             Phase::Down
             | Phase::Waiting { .. }
             | Phase::Preparing { .. }
+            | Phase::Listening(_)
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }
@@ -174,6 +175,7 @@ impl Machine {
                 self.rest_by(success);
             }
             Want::Up if self.policy.oneshot && success => self.rest(Phase::Done, Reason::None),
+            Want::Up if self.policy.on_connection && success => self.listen(Opening::Idle, actions),
             Want::Up | Want::Down => match (self.policy.restart.when, success) {
                 (RestartWhen::Never, _) | (RestartWhen::OnFailure, true) => self.rest_by(success),
                 (RestartWhen::Always, _) | (RestartWhen::OnFailure, false) => {
@@ -187,6 +189,11 @@ impl Machine {
         if self.policy.restart.when == RestartWhen::Never || self.want == Want::Once {
             return self.rest(Phase::Failed, self.reason);
         }
+        self.put_off(now, actions);
+    }
+
+    /// Has it started again after as long as that takes by now.
+    pub(super) fn put_off(&mut self, now: Tick, actions: &mut Actions) {
         let failed_to_start =
             matches!(self.reason, Reason::SpawnFailed | Reason::PrepareFailed | Reason::PrepareTimedOut);
         let uptime = now.since(self.started);
@@ -197,7 +204,7 @@ impl Machine {
             Verdict::GiveUp => self.rest(Phase::Failed, Reason::GaveUp),
             // A failing start is answered at once: beginning again here would recurse for ever.
             Verdict::Wait(wait) if wait.is_zero() && !failed_to_start => {
-                self.begin(now, actions);
+                self.begin_again(now, actions);
             }
             Verdict::Wait(wait) => {
                 let wait = if planted!(machine::ShortDelay) { wait / 2 } else { wait };

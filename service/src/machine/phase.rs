@@ -14,6 +14,8 @@ pub(super) enum Phase {
     Preparing {
         deadline: Option<Tick>,
     },
+    /// What its sockets were opened for, until that has been answered.
+    Listening(Option<Opening>),
     Spawning,
     Running {
         pid: Pid,
@@ -37,6 +39,17 @@ pub(super) enum Phase {
     },
     Done,
     Failed,
+}
+
+/// Why sockets are opened, or looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Opening {
+    /// It is to begin listening.
+    First,
+    /// It has ended with success: it is put off if it has left somebody waiting.
+    Idle,
+    /// A supervisor before this one did that, and is gone: it is asked for again when time passes.
+    Again,
 }
 
 /// How far a running service is on its way to being ready.

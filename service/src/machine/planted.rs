@@ -37,6 +37,10 @@ bugs! {
     UntoldChange,
     /// A signal is sent to what has ended already.
     DeadSignalled,
+    /// What is to wait for a connection is started without one.
+    StartedUnasked,
+    /// That somebody was left waiting counts for nothing.
+    WaitingUnseen,
     /// What could not be started is thought to run.
     SpawnForgotten,
 }

@@ -26,6 +26,8 @@ pub(super) struct Policy {
     pub(super) reload_timeout: Duration,
     pub(super) health: Option<Checks>,
     pub(super) watchdog: Option<Duration>,
+    /// It is started when somebody connects to one of its sockets.
+    pub(super) on_connection: bool,
 }
 
 /// How readiness is learnt.
@@ -89,6 +91,7 @@ impl Policy {
             reload_timeout: definition.reload_timeout,
             health: definition.health.as_ref().filter(|_| !oneshot).map(Checks::new),
             watchdog: definition.watchdog.filter(|_| !oneshot),
+            on_connection: definition.start_on_connection && !definition.sockets.is_empty() && !oneshot,
         }
     }
 

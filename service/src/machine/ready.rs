@@ -81,6 +81,7 @@ impl Machine {
             | Phase::Down
             | Phase::Waiting { .. }
             | Phase::Preparing { .. }
+            | Phase::Listening(_)
             | Phase::Spawning
             | Phase::Stopping { .. }
             | Phase::Finishing { .. }

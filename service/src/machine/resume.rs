@@ -22,6 +22,7 @@ impl Machine {
             }
             Phase::Waiting { .. }
             | Phase::Preparing { .. }
+            | Phase::Listening(_)
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }
@@ -34,7 +35,7 @@ impl Machine {
     /// more, that end is brought about.
     pub(super) fn found(&mut self, now: Tick, pid: Pid, actions: &mut Actions) {
         match self.phase {
-            Phase::Down | Phase::Waiting { .. } | Phase::Done | Phase::Failed => {}
+            Phase::Down | Phase::Waiting { .. } | Phase::Listening(_) | Phase::Done | Phase::Failed => {}
             // It runs already: nothing has to be made for it.
             Phase::Preparing { .. } => actions.push(Action::EndTask(Task::Prepare)),
             Phase::Spawning

@@ -4,7 +4,7 @@
 //! out too: what was asked for and not answered is asked for again, and so is a check that was under way.
 
 use super::care::{Care, Check};
-use super::phase::{Phase, Probe, Readiness, StopStep};
+use super::phase::{Opening, Phase, Probe, Readiness, StopStep};
 use super::policy::ReadyBy;
 use super::reload::Reload;
 use super::{Machine, Reason};
@@ -18,7 +18,7 @@ use std::str::SplitAsciiWhitespace;
 use std::time::Duration;
 
 /// The first word: the version of what follows.
-pub(super) const VERSION: &str = "m2";
+pub(super) const VERSION: &str = "m3";
 /// The word for what is not there.
 const NONE: &str = "-";
 /// The word for a command that ran.
@@ -86,6 +86,7 @@ impl Machine {
     fn resumed(mut self, now: Tick) -> Machine {
         match &mut self.phase {
             phase @ (Phase::Preparing { .. } | Phase::Spawning) => *phase = Phase::Waiting { until: now },
+            Phase::Listening(opening) => *opening = Some(Opening::Again),
             Phase::Finishing { pid: None, deadline, .. } | Phase::Undoing { pid: None, deadline } => {
                 *deadline = Some(now);
             }
@@ -233,6 +234,8 @@ impl Words {
             Phase::Down => self.word("down"),
             // What was being prepared is prepared again.
             Phase::Preparing { .. } | Phase::Spawning => self.word("spawning"),
+            // What it was opened for is of no interest: it is opened again.
+            Phase::Listening(_) => self.word("listening"),
             Phase::Done => self.word("done"),
             Phase::Failed => self.word("failed"),
             Phase::Waiting { until } => {
@@ -360,6 +363,7 @@ impl<'a> Saved<'a> {
         Some(match self.next()? {
             "down" => Phase::Down,
             "spawning" => Phase::Spawning,
+            "listening" => Phase::Listening(None),
             "done" => Phase::Done,
             "failed" => Phase::Failed,
             "waiting" => Phase::Waiting { until: self.tick()? },
@@ -471,7 +475,7 @@ mod tests {
             }
         }
         for text in
-            ["", "m1", "m2", "m2 up", "m2 up down none 0 0 1 1 - 1 - - 0 - - - 0 0 x", &format!("m1 {saved}")]
+            ["", "m2", "m3", "m3 up", "m3 up down none 0 0 1 1 - 1 - - 0 - - - 0 0 x", &format!("m2 {saved}")]
         {
             let before = machine;
             assert!(!machine.restore(Tick(7), text), "{text}");
@@ -483,7 +487,7 @@ mod tests {
         #[test]
         fn no_text_at_all_brings_a_machine_down(words in proptest::collection::vec("[a-z0-9:-]{0,9}", 0..30)) {
             let mut machine = Machine::new(&Definition::new("service", "/service"), Tick(5));
-            let text = format!("m2 {}", words.join(" "));
+            let text = format!("m3 {}", words.join(" "));
             if machine.restore(Tick(9), &text) {
                 machine.handle(Tick(10), Event::Tick);
             }

@@ -108,6 +108,7 @@ impl Machine {
             Phase::Down
             | Phase::Waiting { .. }
             | Phase::Preparing { .. }
+            | Phase::Listening(_)
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Done
@@ -140,6 +141,7 @@ impl Machine {
             Phase::Down
             | Phase::Waiting { .. }
             | Phase::Preparing { .. }
+            | Phase::Listening(_)
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Done

@@ -1,7 +1,7 @@
 //! What time brings.
 
 use super::care::Check;
-use super::phase::{Phase, Readiness, StopStep};
+use super::phase::{Opening, Phase, Readiness, StopStep};
 use super::{Actions, Machine, Reason};
 use crate::exit::Pid;
 use crate::tick::Tick;
@@ -13,6 +13,8 @@ impl Machine {
         match self.phase {
             Phase::Waiting { until } => Some(until),
             Phase::Preparing { deadline } => deadline,
+            // Asked for by a supervisor before this one.
+            Phase::Listening(Some(Opening::Again)) => Some(self.since),
             Phase::Stopping { .. } | Phase::Finishing { .. } | Phase::Undoing { .. } => self.stop_deadline(),
             // Time stands still for it.
             Phase::Running { .. } if self.paused() => None,
@@ -25,7 +27,7 @@ impl Machine {
                 let of_its_run = [self.reload_deadline(), self.care.watchdog, check];
                 of_its_start.into_iter().chain(of_its_run).flatten().min()
             }
-            Phase::Down | Phase::Spawning | Phase::Done | Phase::Failed => None,
+            Phase::Down | Phase::Listening(_) | Phase::Spawning | Phase::Done | Phase::Failed => None,
         }
     }
 
@@ -34,7 +36,8 @@ impl Machine {
             Phase::Preparing { deadline: Some(deadline) } if deadline <= now => {
                 self.prepare_due(now, actions);
             }
-            Phase::Waiting { until } if until <= now => self.begin(now, actions),
+            Phase::Waiting { until } if until <= now => self.begin_again(now, actions),
+            Phase::Listening(Some(Opening::Again)) => self.listen(Opening::Again, actions),
             Phase::Running { pid, .. } if !self.paused() => self.tick_running(now, pid, actions),
             Phase::Stopping { .. } | Phase::Finishing { .. } | Phase::Undoing { .. } => {
                 self.stop_due(now, actions);
@@ -42,6 +45,7 @@ impl Machine {
             Phase::Down
             | Phase::Waiting { .. }
             | Phase::Preparing { .. }
+            | Phase::Listening(_)
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Done

@@ -48,7 +48,7 @@ fn command(holds: bool) -> Vec<String> {
 
 prop_compose! {
     fn definition()(
-        (oneshot, finish, undo, by_command, overdue, end_of_input) in any::<(bool, bool, bool, bool, bool, bool)>(),
+        (oneshot, finish, undo, by_command, overdue, end_of_input, connected) in any::<(bool, bool, bool, bool, bool, bool, bool)>(),
         (prepares, prepare_timeout) in (any::<bool>(), limit()),
         (finish_timeout, ready_timeout, probe_timeout) in (limit(), limit(), limit()),
         (start_timeout, stop_timeout, watchdog) in (limit(), limit(), limit()),
@@ -61,6 +61,10 @@ prop_compose! {
         (definition.finish, definition.finish_timeout) = (finish, finish_timeout);
         (definition.down_command, definition.reload_command) = (command(undo), command(by_command));
         (definition.prepare_command, definition.prepare_timeout) = (command(prepares), prepare_timeout);
+        if connected {
+            definition.start_on_connection = true;
+            definition.sockets = crate::definition::some_sockets();
+        }
         definition.ready.method = method;
         (definition.ready.timeout, definition.ready.probe_timeout) = (ready_timeout, probe_timeout);
         definition.ready.restart_when_overdue = overdue;
@@ -97,8 +101,9 @@ impl Life {
         let pid = self.pid();
         let good = !choice.is_multiple_of(4);
         match self.node.world.asked {
+            Asked::Listen if good => Event::Listening(choice.is_multiple_of(2)),
             Asked::Spawn if good => Event::Spawned(pid),
-            Asked::Spawn | Asked::Nothing => Event::SpawnFailed,
+            Asked::Listen | Asked::Spawn | Asked::Nothing => Event::SpawnFailed,
             Asked::Finish => Event::FinishSpawned(good.then_some(pid)),
             Asked::Down => Event::DownSpawned(good.then_some(pid)),
         }
@@ -135,6 +140,7 @@ impl Life {
             }
             // A death that is none of its business.
             160..165 => Event::Died(self.pid(), status),
+            165..180 => Event::Connected,
             _ => Event::Tick,
         }
     }

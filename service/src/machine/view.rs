@@ -33,6 +33,7 @@ impl Machine {
             Phase::Failed | Phase::Done => self.exiting || self.policy.oneshot,
             Phase::Waiting { .. }
             | Phase::Preparing { .. }
+            | Phase::Listening(_)
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }
@@ -65,6 +66,7 @@ impl Machine {
             Phase::Down => State::Down,
             Phase::Waiting { .. } => State::Backoff,
             Phase::Preparing { .. } | Phase::Spawning => State::Starting,
+            Phase::Listening(_) => State::Listening,
             Phase::Running { readiness, .. } => self.running_state(readiness),
             Phase::Stopping { .. } | Phase::Undoing { .. } => State::Stopping,
             Phase::Finishing { .. } => State::Finishing,
@@ -94,6 +96,7 @@ impl Machine {
             Phase::Down
             | Phase::Waiting { .. }
             | Phase::Preparing { .. }
+            | Phase::Listening(_)
             | Phase::Spawning
             | Phase::Finishing { .. }
             | Phase::Undoing { .. }
@@ -110,6 +113,7 @@ impl Machine {
             Phase::Down
             | Phase::Waiting { .. }
             | Phase::Preparing { .. }
+            | Phase::Listening(_)
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }
@@ -197,6 +201,7 @@ impl Machine {
             Phase::Waiting { until } => Some(until),
             Phase::Down
             | Phase::Preparing { .. }
+            | Phase::Listening(_)
             | Phase::Spawning
             | Phase::Running { .. }
             | Phase::Stopping { .. }

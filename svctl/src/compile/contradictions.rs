@@ -2,7 +2,7 @@
 
 use super::keys::{File, Spans, not_for_bundles};
 use super::reader::Reader;
-use service::definition::{Kind, ReadyMethod, RestartWhen};
+use service::definition::{FIRST_SOCKET, Kind, ReadyMethod, RestartWhen};
 
 /// Keys that have no meaning for the kind.
 pub(super) fn misplaced(reader: &mut Reader<'_>, file: &File) {
@@ -19,6 +19,7 @@ pub(super) fn misplaced(reader: &mut Reader<'_>, file: &File) {
             (Kind::Oneshot, "watchdog") => {
                 "\"watchdog\" is for longruns; for a oneshot there is [start] timeout"
             }
+            (Kind::Oneshot, "sockets") => "[sockets] is for longruns: nothing would take what comes in later",
             (Kind::Bundle, other) if not_for_bundles(other) => "has no meaning for a bundle",
             (_, _) => continue,
         };
@@ -54,6 +55,7 @@ pub(super) fn find(reader: &mut Reader<'_>, file: &File) {
     if definition.kind != Kind::Longrun {
         return;
     }
+    descriptors(reader, file);
     if definition.watchdog.is_some() && !matches!(definition.ready.method, ReadyMethod::Notify(_)) {
         let message = "watchdog needs the service's messages: [ready] notify = true";
         tell(reader, spans, "watchdog", message);
@@ -66,6 +68,38 @@ pub(super) fn find(reader: &mut Reader<'_>, file: &File) {
     if definition.restart.when == RestartWhen::Never && restarts {
         let message = "an unhealthy service is not restarted when = \"never\": action = \"report\"";
         tell(reader, spans, "health", message);
+    }
+}
+
+/// Descriptors that are said to be one thing, and are the numbers of sockets as well.
+fn descriptors(reader: &mut Reader<'_>, file: &File) {
+    let File { definition, spans, .. } = file;
+    let Some(section) = spans.get("sockets") else { return };
+    if definition.start_on_connection && definition.sockets.is_empty() {
+        let span = spans.get("sockets.start").unwrap_or(section);
+        reader.error(span, "start = \"on-connection\" needs a socket that somebody can connect to");
+    }
+    let count = i32::try_from(definition.sockets.len()).unwrap_or(i32::MAX);
+    let taken = FIRST_SOCKET..FIRST_SOCKET.saturating_add(count);
+    let others = [
+        (
+            "ready.fd",
+            "readiness",
+            match definition.ready.method {
+                ReadyMethod::Descriptor(number) => Some(number),
+                ReadyMethod::Immediate | ReadyMethod::Notify(_) | ReadyMethod::Command { .. } => None,
+            },
+        ),
+        ("sockets", "the lock", definition.lock_descriptor),
+    ];
+    for (key, what, number) in others {
+        let Some(number) = number.filter(|number| taken.contains(number)) else { continue };
+        let span = spans.get(key).unwrap_or(section);
+        let last = taken.end - 1;
+        let message = format!(
+            "descriptor {number} is that of {what} and of a socket: sockets have {FIRST_SOCKET} to {last}"
+        );
+        reader.suggest(span, message, Some(&taken.end.to_string()));
     }
 }
 

@@ -7,6 +7,7 @@ use super::keys_life::{log, reload, restart, start, stop};
 use super::keys_limits;
 use super::keys_process;
 use super::keys_ready;
+use super::keys_sockets;
 use super::keys_user;
 use super::keys_watch;
 use super::reader::{Item, Reader, Value, items};
@@ -23,7 +24,7 @@ const ONESHOT_TIMEOUT: Duration = Duration::from_secs(300);
 /// How seldom a watchdog may be fed at the least: below this it would bite a machine that is merely busy.
 const WATCHDOG_MIN: Duration = Duration::from_millis(100);
 
-const KEYS: [&str; 28] = [
+const KEYS: [&str; 29] = [
     "description",
     "type",
     "style",
@@ -52,11 +53,12 @@ const KEYS: [&str; 28] = [
     "process",
     "prepare",
     "image",
+    "sockets",
 ];
 /// As above, but for the one that would be suggested for `timeout`.
 const FINISH_TIMEOUT: &str = "finish-timeout";
 /// Sections whose names are kept for later.
-const RESERVED: [&str; 3] = ["sandbox", "sockets", "schedule"];
+const RESERVED: [&str; 2] = ["sandbox", "schedule"];
 /// What means something for a bundle.
 const BUNDLE_KEYS: [&str; 4] = ["description", "type", "contents", "autostart"];
 
@@ -68,7 +70,7 @@ pub(super) struct File {
     pub(super) definition: Definition,
     pub(super) edges: Vec<Edge>,
     pub(super) spans: Spans,
-    /// Where programs stand, by the keys of their commands, and users and groups, by theirs.
+    /// Where programs stand, by the keys of their commands, and users, groups and sockets, by theirs.
     pub(super) programs: Spans,
 }
 
@@ -81,6 +83,9 @@ impl File {
         }
         if matches!(key.as_str(), "user" | "user.name" | "user.group" | "user.groups") {
             self.programs.insert(key.clone(), item.value.span());
+        }
+        if key.starts_with("sockets.") {
+            self.programs.insert(key.clone(), item.span.clone());
         }
         self.spans.insert(key, item.span.clone());
     }
@@ -167,6 +172,7 @@ fn top(reader: &mut Reader<'_>, item: &Item<'_>, file: &mut File, prober: &str) 
         "process" => keys_process::process(reader, item, definition),
         "prepare" => keys_image::prepare(reader, item, file),
         "image" => keys_image::image(reader, item, file, prober),
+        "sockets" => keys_sockets::sockets(reader, value, definition),
         key if RESERVED.contains(&key) => {
             reader.error(&item.span, format!("section [{key}] is not supported by this version"));
         }

@@ -98,10 +98,13 @@ impl Progress {
         let Some(seen) = self.last.as_ref().or(self.first.as_ref()) else { return Verdict::Wait };
         let new_run = self.first.as_ref().is_some_and(|first| seen.starts > first.starts);
         match (goal, seen.state) {
-            (Goal::Up, State::Up | State::Done)
+            (Goal::Up, State::Up | State::Listening | State::Done)
             | (Goal::Once, State::Up)
             | (Goal::Down, State::Down | State::Failed | State::Skipped | State::Invalid) => Verdict::Met,
-            (Goal::NewRun, State::Up | State::Done) | (Goal::Once, State::Done | State::Down) if new_run => {
+            (Goal::NewRun, State::Up | State::Listening | State::Done)
+            | (Goal::Once, State::Done | State::Down)
+                if new_run =>
+            {
                 Verdict::Met
             }
             (Goal::Down, State::Done) if moved && seen.want == Want::Down => Verdict::Met,
@@ -144,6 +147,7 @@ impl Progress {
             State::Down => "stopped by somebody else",
             State::Blocked
             | State::Starting
+            | State::Listening
             | State::Up
             | State::Stopping
             | State::Finishing

@@ -54,7 +54,7 @@ fn colour(row: &Row) -> &'static str {
         return "31";
     }
     match row.status.state {
-        State::Up | State::Done => "32",
+        State::Up | State::Listening | State::Done => "32",
         State::Failed | State::Invalid => "31",
         State::Blocked | State::Starting | State::Stopping | State::Finishing | State::Backoff => "33",
         State::Down | State::Skipped => "0",

@@ -59,8 +59,8 @@ impl Awaited {
 /// failed, cannot be started, or is passed over by its conditions, needs somebody to do something first.
 fn judge(aim: Aim, state: State, want: Want, ran: bool) -> Verdict {
     match (aim, state) {
-        (Aim::Up, State::Starting | State::Up | State::Done)
-        | (Aim::Ready, State::Up | State::Done)
+        (Aim::Up, State::Starting | State::Listening | State::Up | State::Done)
+        | (Aim::Ready, State::Listening | State::Up | State::Done)
         | (Aim::Down, State::Failed | State::Invalid | State::Skipped)
         | (Aim::Done, State::Done) => Verdict::Met,
         (Aim::Down, State::Down) if want == Want::Down => Verdict::Met,

@@ -5,9 +5,11 @@ use nix::errno::Errno;
 
 /// Tells the program its number, and whoever comes after us.
 pub(super) fn put_down(plan: &Plan<'_>) -> Result<(), Errno> {
-    if plan.spawn.own_number.is_some() {
-        // SAFETY: `Texts` made room for so many bytes there, and lives.
-        unsafe { std::ptr::copy_nonoverlapping(own_digits().as_ptr(), plan.own_number, DIGITS) };
+    for place in plan.own_number {
+        if !place.is_null() {
+            // SAFETY: `Texts` made room for so many bytes there, and lives.
+            unsafe { std::ptr::copy_nonoverlapping(own_digits().as_ptr(), place, DIGITS) };
+        }
     }
     if let Some(record) = plan.spawn.record {
         crate::record::write(record, numbers(plan)?.0);

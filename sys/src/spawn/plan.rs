@@ -13,28 +13,50 @@ const NAME_MAX: usize = 20;
 /// Room for a process number and a NUL.
 pub(super) const DIGITS: usize = 11;
 
+/// As many variables can have it.
+const VARIABLES_MAX: usize = 2;
+
+/// The name of a variable with its `=`, and room for a number.
+#[derive(Clone, Copy)]
+struct Variable {
+    text: [u8; NAME_MAX + DIGITS],
+    /// Where the number begins.
+    digits: usize,
+}
+
+impl Variable {
+    const NONE: Variable = Variable { text: [0; NAME_MAX + DIGITS], digits: 0 };
+
+    fn new(name: &CStr) -> Option<Variable> {
+        let mut variable = Variable { digits: name.count_bytes(), ..Variable::NONE };
+        let room = variable.text.get_mut(..variable.digits).filter(|room| room.len() <= NAME_MAX)?;
+        room.copy_from_slice(name.to_bytes());
+        Some(variable)
+    }
+}
+
 /// What the pointers of a [`Plan`] point to.
 pub(super) struct Texts {
     arguments: Vec<*const c_char>,
     environment: Vec<*const c_char>,
-    /// The name of the variable with the child's number, and room for that number.
-    variable: [u8; NAME_MAX + DIGITS],
-    /// Where that begins.
-    digits: usize,
+    /// The names of the variables with the child's number, and room for that number.
+    variables: [Variable; VARIABLES_MAX],
 }
 
 impl Texts {
     pub(super) fn new(spawn: &Spawn<'_>) -> Result<Texts, SpawnError> {
-        let mut variable = [0_u8; NAME_MAX + DIGITS];
-        let name = spawn.own_number.map_or(&[][..], CStr::to_bytes);
-        let too_long = SpawnError { step: Step::Execute, errno: Errno::E2BIG };
-        let room = variable.get_mut(..name.len()).filter(|room| room.len() <= NAME_MAX);
-        room.ok_or(too_long)?.copy_from_slice(name);
+        let mut variables = [Variable::NONE; VARIABLES_MAX];
+        let too_much = SpawnError { step: Step::Execute, errno: Errno::E2BIG };
+        if spawn.own_number.len() > VARIABLES_MAX {
+            return Err(too_much);
+        }
+        for (variable, name) in variables.iter_mut().zip(spawn.own_number) {
+            *variable = Variable::new(name).ok_or(too_much)?;
+        }
         Ok(Texts {
             arguments: pointers(spawn.arguments),
             environment: pointers(spawn.environment),
-            variable,
-            digits: name.len(),
+            variables,
         })
     }
 }
@@ -50,8 +72,9 @@ pub(super) struct Plan<'a> {
     pub(super) parent: Pid,
     pub(super) arguments: *const *const c_char,
     pub(super) environment: *const *const c_char,
-    /// Where the child writes its number: after the name of the variable, which is the last of the environment.
-    pub(super) own_number: *mut u8,
+    /// Where the child writes its number: after the names of the variables, which are the last of the environment.
+    /// Null where there is none.
+    pub(super) own_number: [*mut u8; VARIABLES_MAX],
     /// Written by the child, which shares our memory, read by us once it is gone or has executed.
     pub(super) failure: Option<SpawnError>,
     /// Likewise.
@@ -64,16 +87,19 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     pub(super) fn new(spawn: &'a Spawn<'a>, texts: &'a mut Texts) -> Plan<'a> {
-        let variable = texts.variable.as_mut_ptr();
-        if spawn.own_number.is_some() {
-            texts.environment.insert(spawn.environment.len(), variable.cast_const().cast());
+        let mut own_number = [std::ptr::null_mut(); VARIABLES_MAX];
+        let wanted = spawn.own_number.iter().zip(&mut texts.variables).zip(&mut own_number);
+        for ((_, variable), place) in wanted {
+            let text = variable.text.as_mut_ptr();
+            texts.environment.insert(spawn.environment.len(), text.cast_const().cast());
+            *place = text.wrapping_add(variable.digits);
         }
         Plan {
             spawn,
             parent: getpid(),
             arguments: texts.arguments.as_ptr(),
             environment: texts.environment.as_ptr(),
-            own_number: variable.wrapping_add(texts.digits),
+            own_number,
             failure: None,
             tolerated: Tolerated::NONE,
             begun: false,

@@ -100,7 +100,7 @@ fn a_child_can_be_told_its_own_number() {
     let child = spawn(&Spawn {
         environment: &strings(&["COLOUR=blue"]),
         descriptors: &[(writer.as_fd(), 1)],
-        own_number: Some(c"LISTEN_PID="),
+        own_number: &[c"LISTEN_PID="],
         ..Spawn::new(c"/bin/sh", &strings(&["sh", "-c", "echo $LISTEN_PID $COLOUR"]))
     })
     .unwrap();
