@@ -52,6 +52,7 @@ const IGNORED: &[&str] = &[
     "agent_reregister_timeout",
     "agent_subsystems",
     "allocation_interval",
+    "appc_simple_discovery_uri_prefix",
     "appc_store_dir",
     "authenticate_agents",
     "authenticate_frameworks",
