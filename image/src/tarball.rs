@@ -261,7 +261,8 @@ impl<R: Read> Reader<R> {
         io::copy(&mut self.data(), &mut io::sink())?;
         let padding = std::mem::take(&mut self.padding);
         let skipped = io::copy(&mut (&mut self.inner).take(padding), &mut io::sink())?;
-        Ok(skipped == padding)
+        // Between the two it was cut off.
+        if skipped > 0 && skipped < padding { Err(cut()) } else { Ok(skipped == padding) }
     }
 
     /// The next header, or the end.
