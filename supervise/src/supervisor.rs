@@ -247,7 +247,6 @@ impl Supervisor {
     /// Handles what is queued and everything that follows from it, then tells the outcome once.
     pub(crate) fn settle(&mut self) {
         self.handle_queue();
-        self.tend_sockets();
         if std::mem::take(&mut self.dirty) {
             self.publish();
         } else {
@@ -266,6 +265,8 @@ impl Supervisor {
             }
             self.handle(event);
         }
+        // Before anybody reads that it is down: then its addresses are free.
+        self.tend_sockets();
     }
 
     fn next_event(&mut self) -> Option<Event> {

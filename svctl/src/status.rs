@@ -3,6 +3,7 @@
 
 mod detail;
 mod json;
+mod sockets;
 mod table;
 mod usage;
 
@@ -34,6 +35,8 @@ pub struct Row {
     pub unsupervised: bool,
     /// Whether its definition has changed on disk since it was loaded.
     pub changed: bool,
+    /// The sockets that are held for it, if they are to be shown.
+    sockets: Vec<sockets::Shown>,
 }
 
 impl Row {
@@ -107,7 +110,7 @@ impl Files {
         let status = with_problem(status, plan);
         let looked_after = || status.supervisor.is_some_and(sys::process::exists);
         let unsupervised = needs_supervisor(&status) && !looked_after();
-        Row { status, unsupervised, changed: false }
+        Row { status, unsupervised, changed: false, sockets: Vec::new() }
     }
 }
 
@@ -190,6 +193,9 @@ pub fn run(places: &Places, wanted: &[String], json: bool) -> Result<Exit, Failu
     let loaded = Loaded::read(&places.run);
     for row in &mut rows {
         row.changed = loaded.has_changed(&row.status.name);
+        if json || !wanted.is_empty() {
+            row.sockets = sockets::of(&places.run, row);
+        }
     }
     let now = sys::clock::now();
     let mut text = String::with_capacity(rows.len() * 96 + 96);

@@ -134,7 +134,7 @@ fn whoever_waits_is_served_after_a_crash_of_the_service_and_of_its_supervisor() 
     machine.send(pid, Signal::KILL);
     is_served(waiting);
     another(&machine, pid);
-    assert_eq!(machine.fixture.read("starts").lines().count(), 3);
+    eventually("there were three", || machine.fixture.read("starts").lines().count() == 3);
 }
 
 #[test]
@@ -175,11 +175,11 @@ fn an_upgrade_keeps_the_queue_and_only_another_address_is_another_socket() {
     machine.fixture.write("services/web/service.toml", &upgraded);
     let outcome = machine.svctl(&["reload", "--no-wait"]);
     assert_eq!(outcome.code, 0, "{outcome:?}");
-    // It is told to stop, and cannot hear that before it is continued.
+    // It is told to stop and let go on: the connection is the next one's, if it does not take it itself.
     is_served(waiting);
     another(&machine, pid);
-    let starts = machine.fixture.read("starts");
-    assert_eq!(starts, "1 http true 1\n1 web true 2\n");
+    let expected = "1 http true 1\n1 web true 2\n";
+    eventually("there is another version", || machine.fixture.read("starts") == expected);
     let other = free_port();
     machine.fixture.write("services/web/service.toml", &worker(other, 3));
     assert_eq!(machine.svctl(&["reload"]).code, 0);
@@ -201,6 +201,12 @@ fn an_address_in_use_is_told_and_tried_again_until_it_is_free() {
     machine.until("web", State::Up);
     is_served(wait_in_line(port));
     assert_eq!(machine.fixture.read("starts"), "1 http true 1\n");
+    let told = machine.svctl(&["status", "web"]).output;
+    assert!(told.contains(&format!("http: tcp 0.0.0.0:{port}, 0 waiting")), "{told}");
+    let (_, _waiting) = get_in_line(&machine, port);
+    let told = machine.svctl(&["status", "web", "--json"]).output;
+    let shown = format!("{{\"name\": \"http\", \"address\": \"tcp 0.0.0.0:{port}\", \"waiting\": 1}}");
+    assert!(told.contains(&shown), "{told}");
 }
 
 #[test]

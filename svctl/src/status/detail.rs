@@ -31,6 +31,9 @@ pub(super) fn write(text: &mut String, row: &Row, places: &Places, now: Tick) {
         line("description", &definition.description);
         line("command", &definition.command.join(" "));
     }
+    for socket in &row.sockets {
+        line("socket", &socket.line());
+    }
     line("reason", &status.reason);
     line("says", &status.text);
     line("want", status.want.word());

@@ -54,7 +54,16 @@ fn object(text: &mut String, row: &Row, now: Tick) {
     key("oom_kills", status.oom_kills.to_string());
     key("starved", status.starved.to_string());
     key("usage", usage::read(&status.group).map_or_else(null, |usage| usage.json()));
+    key("sockets", sockets(row));
     key("changed_on_disk", row.changed.to_string());
+}
+
+fn sockets(row: &Row) -> String {
+    let one = |socket: &super::sockets::Shown| {
+        let (name, address) = (quote(&socket.name), quote(&socket.address));
+        format!("{{\"name\": {name}, \"address\": {address}, \"waiting\": {}}}", or_null(socket.waiting))
+    };
+    format!("[{}]", row.sockets.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
 fn wait_status(status: WaitStatus, ago: &Option<String>) -> String {
