@@ -1,6 +1,7 @@
 //! The operator's tool as a library: the compiler and checker of definitions, and every verb.
 
 pub mod args;
+pub mod calls;
 pub mod check;
 pub mod compile;
 pub mod control;
