@@ -99,7 +99,7 @@ pub enum Setup {
         recursive: bool,
         /// What may not be done there.
         flags: MountFlags,
-        /// Nothing is done if the source is missing.
+        /// Nothing is done if the source or the place is missing.
         optional: bool,
     },
     /// Mounts a filesystem (mount(2)).
@@ -115,7 +115,7 @@ pub enum Setup {
         /// The filesystem's own options.
         data: String,
     },
-    /// Changes what may be done below a place (mount_setattr(2)), which is made a mount of its own if it is none.
+    /// Forbids more below a place (mount_setattr(2)), which is made a mount of its own if it is none.
     Remount {
         /// Where.
         target: String,
@@ -125,6 +125,8 @@ pub enum Setup {
         recursive: bool,
         /// Nothing is done if it is missing.
         optional: bool,
+        /// Places below it that stay as they are; one after `-` may be missing.
+        except: Vec<String>,
     },
     /// Makes a file or a directory impossible to look into.
     Hide {
@@ -264,7 +266,7 @@ pub struct Credentials {
 pub struct Landlock {
     /// The rights on files that are refused wherever no path below grants them.
     pub handled: u64,
-    /// What is granted below which paths.
+    /// What is granted below which paths; one after `-` may be missing.
     pub paths: Vec<(u64, String)>,
     /// The rights on ports that are refused unless granted below (Linux 6.7).
     pub handled_ports: u64,
@@ -358,7 +360,12 @@ impl fmt::Display for Setup {
             Setup::Link { path, .. } => write!(f, "make the link {path}"),
             Setup::Bind { source, target, .. } => write!(f, "show {source} at {target}"),
             Setup::Mount { kind, target, .. } => write!(f, "mount {kind} at {target}"),
-            Setup::Remount { target, .. } => write!(f, "restrict the mount at {target}"),
+            Setup::Remount { target, except, .. } if except.is_empty() => {
+                write!(f, "restrict the mount at {target}")
+            }
+            Setup::Remount { target, except, .. } => {
+                write!(f, "restrict the mount at {target} except {}", except.join(", "))
+            }
             Setup::Hide { path, .. } => write!(f, "hide {path}"),
             Setup::Root(path) => write!(f, "make {path} its root"),
             Setup::Terminal => f.write_str("take its terminal"),

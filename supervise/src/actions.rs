@@ -92,7 +92,6 @@ impl Supervisor {
                 extra: &extra,
                 variables: &variables,
                 own_number: &own_number,
-                new_pid_namespace: definition.process.apart(service::setup::Namespace::Pid),
                 role: crate::setup::Role::Main,
                 inherited: self.inherited.as_ref(),
                 cgroup: self.group.as_ref().map(Group::entry),

@@ -1,8 +1,10 @@
 //! Starting the service's programs: the main process, the finish script, the readiness command.
 
 use crate::inherit::{self, Inherited};
+use crate::namespaces::{self, Apart};
 use crate::setup::{self, Files, Ready, Role};
 use service::definition::{Definition, EnvironmentLayer};
+use service::setup::Namespace;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs::Metadata;
@@ -29,8 +31,6 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) variables: &'a [(&'static str, String)],
     /// Variables that are to hold its own number, with their `=`.
     pub(crate) own_number: &'a [&'a CStr],
-    /// Whether it is the first process of a new PID namespace.
-    pub(crate) new_pid_namespace: bool,
     /// What it is to the service.
     pub(crate) role: Role,
     /// What it gets of what init was given, if it does.
@@ -55,7 +55,9 @@ pub(crate) fn start(
     command: &[String],
     surroundings: &Surroundings<'_>,
 ) -> Result<Launched, String> {
+    let main = surroundings.role == Role::Main;
     let setup = setup::ready(definition, surroundings.role)?;
+    let apart = if main { namespaces::ready(definition)? } else { Apart::default() };
     let mut environment = environment(definition)?;
     for (key, value) in setup.iter().flat_map(|setup| &setup.variables) {
         environment.entry(key.clone()).or_insert_with(|| value.clone());
@@ -63,7 +65,7 @@ pub(crate) fn start(
     environment.extend(surroundings.variables.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     let name = command.first().ok_or("there is no command")?;
     let directory = Path::new(&definition.working_directory);
-    let files = if surroundings.role == Role::Main { Files::open(definition)? } else { Files::default() };
+    let files = if main { Files::open(definition)? } else { Files::default() };
     let path = environment.get("PATH").map_or(PATH, String::as_str);
     let elsewhere = setup.as_ref().is_some_and(Ready::elsewhere);
     let candidates =
@@ -96,7 +98,8 @@ pub(crate) fn start(
         descriptors: &descriptors,
         session: inherit::session(surroundings.inherited.is_some()),
         own_number: &own_number,
-        new_pid_namespace: surroundings.new_pid_namespace,
+        namespaces: &apart.kinds,
+        users: apart.maps.as_ref(),
         cgroup: surroundings.cgroup,
         record: surroundings.record,
         dies_with_us: surroundings.ours_alone,
@@ -105,6 +108,15 @@ pub(crate) fn start(
         ..Spawn::new(file, &arguments)
     });
     let told = |failure| setup.as_ref().map(|setup| setup.told(failure)).unwrap_or_default();
+    if let Err(SpawnError { step: Step::Namespace | Step::Users, errno }) = started
+        && let Some((process, kinds)) = definition.process.without_lenient().filter(|_| main)
+    {
+        let mut launched = start(&Definition { process, ..definition.clone() }, command, surroundings)?;
+        let lacking =
+            |kind: &Namespace| format!("unable to make its own {} namespace: {}", kind.word(), errno.desc());
+        launched.without.extend(kinds.iter().map(lacking));
+        return Ok(launched);
+    }
     let child = started.map_err(|SpawnError { step, errno }| match step {
         Step::Execute if elsewhere => format!("unable to execute {name}: {}", errno.desc()),
         Step::Execute => format!("unable to execute {}: {}", program.display(), errno.desc()),
@@ -112,6 +124,7 @@ pub(crate) fn start(
         Step::Setup(index) => told(Failure { index, errno }),
         Step::Clone
         | Step::Namespace
+        | Step::Users
         | Step::Session
         | Step::Descriptors
         | Step::Cgroup

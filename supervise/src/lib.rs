@@ -16,6 +16,7 @@ mod inherit;
 mod launch;
 mod limits;
 mod lock;
+mod namespaces;
 mod narrate;
 mod notify;
 mod pipeline;

@@ -51,7 +51,6 @@ impl Supervisor {
             variables: &[],
             own_number: &[],
             cgroup: None,
-            new_pid_namespace: false,
             role: crate::setup::Role::Helper,
             inherited: None,
             record: None,

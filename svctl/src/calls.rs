@@ -50,7 +50,7 @@ impl Call {
         match offset {
             0 => Some(self.number),
             4 => Some(self.architecture),
-            16.. if offset % 4 == 0 => {
+            16.. if offset.is_multiple_of(4) => {
                 let argument = self.arguments.get(usize::try_from((offset - 16) / 8).ok()?)?;
                 half(*argument, offset % 8 == 4)
             }

@@ -31,6 +31,7 @@ mod pipes;
 mod program;
 mod programs;
 mod reader;
+mod sandbox;
 mod settings;
 mod shared;
 mod sources;

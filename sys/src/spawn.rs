@@ -7,6 +7,7 @@
 //! - `child.rs`: the table of steps that the child takes, and the short ones among them; the others are in
 //!   `session.rs`, `descriptors.rs` and `number.rs`.
 //! - `setup.rs`: what a definition asks for besides, step by step.
+//! - `users.rs`: who is who in a user namespace of its own.
 //! - `clone3.rs`: the clone that enters a control group.
 //! - `step.rs`: the names of the steps, for the message of the one that failed.
 
@@ -21,14 +22,17 @@ pub mod setup;
 mod step;
 #[cfg(test)]
 mod tests;
+mod users;
 
 pub use descriptors::DESCRIPTORS_MAX;
 pub use session::Session;
 pub use step::{SpawnError, Step};
+pub use users::Maps;
 
 use crate::record::Record;
 use plan::{Plan, Texts};
 use service::Pid;
+use service::setup::Namespace;
 use std::ffi::{CStr, CString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -54,8 +58,10 @@ pub struct Spawn<'a> {
     /// Environment variables, with their `=`, that are to hold the child's own number, which only the child
     /// knows before it executes (`LISTEN_PID=`, sd_listen_fds(3)). At most 20 bytes each, and at most two.
     pub own_number: &'a [&'a CStr],
-    /// Whether it is the first process of a new PID namespace: that ends with it (pid_namespaces(7)).
-    pub new_pid_namespace: bool,
+    /// The namespaces that it gets of its own. One of process numbers ends with it (pid_namespaces(7)).
+    pub namespaces: &'a [Namespace],
+    /// Who is who in a user namespace of its own.
+    pub users: Option<&'a Maps>,
     /// The directory of the control group that it is in from its first moment (cgroups(7)).
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Where the child puts down its own number and the time, as [`crate::record::read`] has it, before it
@@ -81,12 +87,20 @@ impl<'a> Spawn<'a> {
             descriptors: &[],
             session: Session::Ours,
             own_number: &[],
-            new_pid_namespace: false,
+            namespaces: &[],
+            users: None,
             cgroup: None,
             record: None,
             dies_with_us: false,
             setup: None,
         }
+    }
+}
+
+impl Spawn<'_> {
+    /// Whether it gets a namespace of this kind of its own.
+    fn apart(&self, kind: Namespace) -> bool {
+        self.namespaces.contains(&kind)
     }
 }
 

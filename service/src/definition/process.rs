@@ -3,7 +3,7 @@
 
 use crate::codec::Writer;
 use crate::codec::words::{join, split};
-use crate::setup::{Namespace, Step};
+use crate::setup::{Namespace, Setup, Stage, Step};
 
 /// What the main process runs in, beyond its command, its directory and its environment.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -52,6 +52,31 @@ impl Process {
     #[must_use]
     pub fn apart(&self, kind: Namespace) -> bool {
         self.namespaces.iter().any(|apart| apart.kind == kind)
+    }
+
+    /// The same without the namespaces that it may do without, and without the steps that would change the machine's own
+    /// in their place; and which these are. None if it has to have all of them.
+    #[must_use]
+    pub fn without_lenient(&self) -> Option<(Process, Vec<Namespace>)> {
+        let (lenient, strict): (Vec<Apart>, Vec<Apart>) =
+            self.namespaces.iter().partition(|apart| apart.lenient);
+        let lacking: Vec<Namespace> = lenient.iter().map(|apart| apart.kind).collect();
+        let kept = |step: &Step| {
+            #[allow(clippy::wildcard_enum_match_arm, reason = "the others are the process's own")]
+            let of = match step.setup {
+                Setup::Hostname(_) => Namespace::Uts,
+                Setup::Loopback => Namespace::Network,
+                _ if step.setup.stage() == Stage::Files => Namespace::Mount,
+                _ => return true,
+            };
+            !lacking.contains(&of)
+        };
+        let mut process = Process { namespaces: strict, ..self.clone() };
+        process.setup.retain(kept);
+        if lacking.contains(&Namespace::User) {
+            process.user_map.clear();
+        }
+        (!lacking.is_empty()).then_some((process, lacking))
     }
 
     pub(super) fn encode(&self, out: &mut Writer) {
@@ -127,6 +152,7 @@ pub(super) fn full() -> Process {
 #[cfg(test)]
 mod tests {
     use super::super::Definition;
+    use super::*;
 
     #[test]
     fn what_runs_has_to_be_restarted_for_an_attribute_but_not_for_a_limit_of_its_group() {
@@ -143,5 +169,24 @@ mod tests {
         assert!(changed(&|one| one.process.group.delegate = true));
         assert!(changed(&|one| one.process.setup = vec!["nice 5".parse().unwrap()]));
         assert!(changed(&|one| one.process.terminal = Some("/dev/tty1".to_owned())));
+    }
+
+    #[test]
+    fn what_may_be_missing_is_left_out_with_the_steps_that_would_change_the_machines_own() {
+        let setup = ["hostname h", "loopback", "hide /a no", "working-directory /b", "seccomp 6"];
+        let setup: Vec<Step> = setup.iter().map(|text| text.parse().unwrap()).collect();
+        let apart = |kind, lenient| Apart { kind, lenient };
+        let all = [Namespace::Mount, Namespace::Network, Namespace::User];
+        let mut namespaces: Vec<Apart> = all.into_iter().map(|kind| apart(kind, true)).collect();
+        namespaces.push(apart(Namespace::Uts, false));
+        let process =
+            Process { setup, namespaces, user_map: vec!["u 0 0 1".to_owned()], ..Process::default() };
+        let (without, lacking) = process.without_lenient().unwrap();
+        assert_eq!(lacking, all);
+        assert_eq!(without.namespaces, [apart(Namespace::Uts, false)]);
+        assert_eq!(without.user_map, [""; 0]);
+        let texts: Vec<String> = without.setup.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["hostname h", "working-directory /b", "seccomp 6"]);
+        assert_eq!(without.without_lenient(), None);
     }
 }

@@ -125,8 +125,10 @@ fn parts_of_files(setup: &Setup) -> (&'static str, Vec<String>) {
         Setup::Mount { kind, source, target, flags, data } => {
             ("mount", vec![kind.clone(), source.clone(), target.clone(), flags.text(), data.clone()])
         }
-        Setup::Remount { target, flags, recursive, optional } => {
-            ("remount", vec![target.clone(), flags.text(), yes(*recursive), yes(*optional)])
+        Setup::Remount { target, flags, recursive, optional, except } => {
+            let mut words = vec![target.clone(), flags.text(), yes(*recursive), yes(*optional)];
+            words.extend(except.iter().cloned());
+            ("remount", words)
         }
         Setup::Hide { path, optional } => ("hide", vec![path.clone(), yes(*optional)]),
         Setup::Root(path) => ("root", vec![path.clone()]),
@@ -248,11 +250,12 @@ fn read_files(name: &str, arguments: &[&str]) -> Option<Setup> {
             flags: MountFlags::parse(flags)?,
             data: own(data),
         },
-        ("remount", [target, flags, recursive, optional]) => Setup::Remount {
+        ("remount", [target, flags, recursive, optional, except @ ..]) => Setup::Remount {
             target: own(target),
             flags: MountFlags::parse(flags)?,
             recursive: yes_or_no(recursive)?,
             optional: yes_or_no(optional)?,
+            except: except.iter().map(|path| own(path)).collect(),
         },
         ("hide", [path, optional]) => Setup::Hide { path: own(path), optional: yes_or_no(optional)? },
         ("root", [path]) => Setup::Root(own(path)),
@@ -269,7 +272,7 @@ fn read_landlock(handled: &str, handled_ports: &str, rules: &[&str]) -> Option<L
     let (pairs, []) = rules.as_chunks::<2>() else { return None };
     for [rights, what] in pairs {
         let rights = rights.parse().ok()?;
-        if what.starts_with('/') {
+        if what.starts_with(['/', '-']) {
             landlock.paths.push((rights, (*what).to_owned()));
         } else {
             landlock.ports.push((rights, what.parse().ok()?));
@@ -309,14 +312,20 @@ mod tests {
                 flags: MountFlags::default(),
                 data: "mode=0755,size=10m".to_owned(),
             },
-            Setup::Remount { target: path(), flags, recursive: false, optional: false },
+            Setup::Remount {
+                target: path(),
+                flags,
+                recursive: false,
+                optional: false,
+                except: vec![path(), "-/d".to_owned()],
+            },
             Setup::Hide { path: path(), optional: true },
             Setup::Root(path()),
             Setup::Terminal,
             Setup::WorkingDirectory("/\n".to_owned()),
             Setup::Landlock(Landlock {
                 handled: 15,
-                paths: vec![(3, path())],
+                paths: vec![(3, path()), (1, "-/x".to_owned())],
                 handled_ports: 2,
                 ports: vec![(1, 80)],
             }),

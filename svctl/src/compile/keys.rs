@@ -11,6 +11,7 @@ use super::keys_sockets;
 use super::keys_user;
 use super::keys_watch;
 use super::reader::{Item, Reader, Value, items};
+use super::sandbox::sandbox;
 use super::{Edge, EdgeKind};
 use service::definition::{Definition, Kind, RestartWhen, Style, valid_name};
 use service::setup::order;
@@ -24,7 +25,7 @@ const ONESHOT_TIMEOUT: Duration = Duration::from_secs(300);
 /// How seldom a watchdog may be fed at the least: below this it would bite a machine that is merely busy.
 const WATCHDOG_MIN: Duration = Duration::from_millis(100);
 
-const KEYS: [&str; 29] = [
+const KEYS: [&str; 30] = [
     "description",
     "type",
     "style",
@@ -47,6 +48,7 @@ const KEYS: [&str; 29] = [
     "stop",
     "health",
     "watchdog",
+    "sandbox",
     "log",
     "user",
     "limits",
@@ -58,7 +60,7 @@ const KEYS: [&str; 29] = [
 /// As above, but for the one that would be suggested for `timeout`.
 const FINISH_TIMEOUT: &str = "finish-timeout";
 /// Sections whose names are kept for later.
-const RESERVED: [&str; 2] = ["sandbox", "schedule"];
+const RESERVED: [&str; 1] = ["schedule"];
 /// What means something for a bundle.
 const BUNDLE_KEYS: [&str; 4] = ["description", "type", "contents", "autostart"];
 
@@ -166,6 +168,7 @@ fn top(reader: &mut Reader<'_>, item: &Item<'_>, file: &mut File, prober: &str) 
         FINISH_TIMEOUT => set(&mut definition.finish_timeout, reader.limit(value)),
         "health" => set(&mut definition.health, keys_watch::health(reader, item, prober).map(Some)),
         "watchdog" => set(&mut definition.watchdog, reader.period(value, WATCHDOG_MIN).map(Some)),
+        "sandbox" => sandbox(reader, item, file),
         "log" => log(reader, value, file),
         "user" => keys_user::user(reader, item, definition),
         "limits" => keys_limits::limits(reader, item, definition),
@@ -197,7 +200,7 @@ pub(super) fn set<T>(target: &mut T, value: Option<T>) {
     }
 }
 
-fn absolute(reader: &mut Reader<'_>, value: Value<'_>) -> Option<String> {
+pub(super) fn absolute(reader: &mut Reader<'_>, value: Value<'_>) -> Option<String> {
     let text = reader.string(value)?;
     if !text.starts_with('/') {
         reader.error(&value.span(), "expected an absolute path");

@@ -286,13 +286,34 @@ impl<'a> Reader<'a> {
         parse: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
         let text = self.string(value)?;
+        self.choice(text, &value.span(), words, parse)
+    }
+
+    /// One of the words that `parse` knows, which stands at a place.
+    pub(super) fn choice<T>(
+        &mut self,
+        text: &str,
+        span: &Range<usize>,
+        words: &[&str],
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
         let parsed = parse(text);
         if parsed.is_none() {
             let list = words.join("\", \"");
             let message = format!("expected one of \"{list}\", found \"{}\"", text.escape_debug());
-            self.suggest(&value.span(), message, nearest(text, words.iter().copied()));
+            self.suggest(span, message, nearest(text, words.iter().copied()));
         }
         parsed
+    }
+
+    /// An array of integers in a range.
+    pub(super) fn integers(&mut self, value: Value<'_>, range: &RangeInclusive<u32>) -> Option<Vec<u32>> {
+        let DeValue::Array(items) = value.get_ref() else {
+            self.mismatch(value, "an array of numbers");
+            return None;
+        };
+        let numbers: Vec<_> = items.iter().map(|item| self.integer(item, range.clone())).collect();
+        numbers.into_iter().collect()
     }
 
     /// The keys of a table, in the order in which they are written.

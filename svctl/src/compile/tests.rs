@@ -4,6 +4,7 @@ mod attributes;
 mod files;
 mod foreign;
 mod layers;
+mod sandbox;
 mod settings;
 mod trees;
 

@@ -8,9 +8,10 @@
 
 use super::plan::Plan;
 use super::setup::{Part, Tolerated};
-use super::{SpawnError, Step, descriptors, number, session};
+use super::{SpawnError, Step, descriptors, number, session, users};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use service::setup::Namespace;
 use std::ffi::{CStr, c_int, c_void};
 
 /// What is done in a step.
@@ -18,6 +19,8 @@ type Take = fn(&Plan<'_>) -> Result<(), Errno>;
 
 /// The steps before those of the definition, in their order.
 const STEPS: &[(Step, Take)] = &[
+    // Before that it is nobody there, and its descriptors have the numbers that we know.
+    (Step::Users, users::ask),
     (Step::Session, session::leave),
     // Our descriptors have other numbers from here on.
     (Step::Descriptors, descriptors::arrange),
@@ -120,7 +123,7 @@ fn die_with_parent(plan: &Plan<'_>) -> Result<(), Errno> {
 /// The parent may have died before that was asked for again.
 fn still_have_parent(plan: &Plan<'_>) -> Result<(), Errno> {
     let lost = plan.spawn.dies_with_us && nix::unistd::getppid() != plan.parent;
-    if lost && !plan.spawn.new_pid_namespace { Err(Errno::ESRCH) } else { Ok(()) }
+    if lost && !plan.spawn.apart(Namespace::Pid) { Err(Errno::ESRCH) } else { Ok(()) }
 }
 
 fn restore_limit(_: &Plan<'_>) -> Result<(), Errno> {

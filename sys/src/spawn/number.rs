@@ -2,13 +2,15 @@
 
 use super::plan::{DIGITS, Plan};
 use nix::errno::Errno;
+use service::setup::Namespace;
 
 /// Tells the program its number, and whoever comes after us.
 pub(super) fn put_down(plan: &Plan<'_>) -> Result<(), Errno> {
+    let own = digits(nix::unistd::getpid().as_raw());
     for place in plan.own_number {
         if !place.is_null() {
             // SAFETY: `Texts` made room for so many bytes there, and lives.
-            unsafe { std::ptr::copy_nonoverlapping(own_digits().as_ptr(), place, DIGITS) };
+            unsafe { std::ptr::copy_nonoverlapping(own.as_ptr(), place, DIGITS) };
         }
     }
     if let Some(record) = plan.spawn.record {
@@ -24,17 +26,17 @@ pub(super) fn find_parent(plan: &Plan<'_>) -> Result<(), Errno> {
 }
 
 /// Our number and our parent's, as the parent has them.
-fn numbers(plan: &Plan<'_>) -> Result<(i32, i32), Errno> {
-    if plan.spawn.new_pid_namespace {
+pub(super) fn numbers(plan: &Plan<'_>) -> Result<(i32, i32), Errno> {
+    if plan.spawn.apart(Namespace::Pid) {
         return outside().ok_or(Errno::ENOENT);
     }
     Ok((nix::unistd::getpid().as_raw(), nix::unistd::getppid().as_raw()))
 }
 
-/// Our number in decimal digits, and NULs after it. Allocates nothing.
-fn own_digits() -> [u8; DIGITS] {
+/// A process's number in decimal digits, and NULs after it. Allocates nothing.
+pub(super) fn digits(number: i32) -> [u8; DIGITS] {
     let (mut reversed, mut digits) = ([0; DIGITS], [0; DIGITS]);
-    let mut rest = nix::unistd::getpid().as_raw().unsigned_abs();
+    let mut rest = number.unsigned_abs();
     let mut count = 0;
     for digit in reversed.iter_mut().take(DIGITS - 1) {
         *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);

@@ -1,6 +1,8 @@
 //! The parent's side: the signals that must not come in, the clone and its stack.
 
 use super::plan::Plan;
+use super::setup::namespaces::flag;
+use super::users::Helper;
 use super::{Child, Spawn, SpawnError, Step, child, clone3};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -29,12 +31,13 @@ pub(super) fn start(plan: &mut Plan<'_>) -> Result<Child, SpawnError> {
     }
     let mut old = SigSet::empty();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), Some(&mut old));
-    let dumpable = plan.spawn.setup.map(|_| Dumpable::note());
-    let started = clone(plan);
+    let changes = plan.spawn.setup.is_some() || plan.spawn.users.is_some();
+    let dumpable = changes.then(Dumpable::note);
+    let started = attended(plan);
     drop(dumpable);
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&old), None);
 
-    let child = started.map_err(|errno| SpawnError { step: refused(plan.spawn, errno), errno })?;
+    let child = started?;
     // SAFETY: `plan` is alive; the read must not be moved before the clone, after which the child wrote it.
     match unsafe { std::ptr::read_volatile(&raw const plan.failure) } {
         None => {
@@ -49,14 +52,26 @@ pub(super) fn start(plan: &mut Plan<'_>) -> Result<Child, SpawnError> {
     }
 }
 
+/// Makes the child, with a helper for as long as it needs one.
+fn attended(plan: &mut Plan<'_>) -> Result<Child, SpawnError> {
+    let helper = plan.spawn.users.map(Helper::start).transpose();
+    let helper = helper.map_err(|errno| SpawnError { step: Step::Users, errno })?;
+    plan.helper = helper.as_ref().map(Helper::line);
+    let started = clone(plan);
+    if let Some(helper) = helper {
+        helper.finish();
+    }
+    started.map_err(|errno| SpawnError { step: refused(plan.spawn, errno), errno })
+}
+
 /// What it was that clone(2) refused.
 fn refused(spawn: &Spawn<'_>, errno: Errno) -> Step {
-    let namespace = matches!(errno, Errno::EPERM | Errno::ENOSPC | Errno::EINVAL);
-    if spawn.new_pid_namespace && namespace { Step::Namespace } else { Step::Clone }
+    let namespace = matches!(errno, Errno::EPERM | Errno::ENOSPC | Errno::EUSERS | Errno::EINVAL);
+    if !spawn.namespaces.is_empty() && namespace { Step::Namespace } else { Step::Clone }
 }
 
 /// A stack for the child: mapped for it and given back, since what is once touched of our own stack stays.
-struct Stack {
+pub(super) struct Stack {
     bottom: *mut c_void,
 }
 
@@ -64,7 +79,7 @@ impl Stack {
     /// The child calls a handful of thin libc functions; the frames measured are under two kilobytes.
     const SIZE: usize = 32 << 10;
 
-    fn new() -> Result<Stack, Errno> {
+    pub(super) fn new() -> Result<Stack, Errno> {
         let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
         // SAFETY: asks for new memory wherever the kernel likes.
         let bottom = unsafe { libc::mmap(std::ptr::null_mut(), Stack::SIZE, access, flags, -1, 0) };
@@ -72,7 +87,7 @@ impl Stack {
     }
 
     /// Its end, where a stack begins; aligned, as a mapping is.
-    fn top(&self) -> *mut c_void {
+    pub(super) fn top(&self) -> *mut c_void {
         self.bottom.wrapping_byte_add(Stack::SIZE)
     }
 }
@@ -87,7 +102,7 @@ impl Drop for Stack {
 fn clone(plan: &mut Plan<'_>) -> Result<Child, Errno> {
     let stack = Stack::new()?;
     let top = stack.top();
-    let namespace = if plan.spawn.new_pid_namespace { libc::CLONE_NEWPID } else { 0 };
+    let namespace = plan.spawn.namespaces.iter().fold(0, |flags, kind| flags | flag(*kind));
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD | namespace;
     let mut descriptor: c_int = -1;
     if let Some(group) = plan.spawn.cgroup {

@@ -83,6 +83,8 @@ pub(super) struct Plan<'a> {
     pub(super) begun: bool,
     /// Whether it enters its control group by itself, since the clone did not put it there.
     pub(super) enters_group: bool,
+    /// Where the child asks for its users, if it does.
+    pub(super) helper: Option<std::ffi::c_int>,
 }
 
 impl<'a> Plan<'a> {
@@ -104,6 +106,7 @@ impl<'a> Plan<'a> {
             tolerated: Tolerated::NONE,
             begun: false,
             enters_group: spawn.cgroup.is_some(),
+            helper: None,
         }
     }
 }

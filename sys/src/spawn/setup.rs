@@ -4,9 +4,11 @@
 //! One more kind of step is one small function, which takes the values and returns what does it, and an arm in
 //! [`ready`]. By concern: `numbers.rs`, `place.rs`, `rights.rs`, `files.rs`, `namespaces.rs`, `restrict.rs`.
 
-mod call;
+#[cfg(test)]
+mod apart;
+pub(super) mod call;
 mod files;
-mod namespaces;
+pub(super) mod namespaces;
 mod numbers;
 mod place;
 mod restrict;
@@ -73,7 +75,7 @@ impl Prepared {
         let kept = steps.iter().fold(0, |kept, step| kept | rights::kept(&step.setup));
         let mut prepared = Prepared { steps: Vec::with_capacity(steps.len()), calls };
         for (index, step) in steps.iter().enumerate() {
-            let action = ready(&step.setup, kept).map_err(|errno| Failure { index, errno })?;
+            let action = ready(step, kept).map_err(|errno| Failure { index, errno })?;
             prepared.steps.push(Ready { action, lenient: step.lenient });
         }
         Ok(prepared)
@@ -121,7 +123,8 @@ fn text(text: &str) -> Result<CString, Errno> {
 }
 
 /// What does a step; `kept` are the capabilities that outlive a change of the user.
-fn ready(setup: &Setup, kept: u64) -> Result<Action, Errno> {
+fn ready(step: &service::setup::Step, kept: u64) -> Result<Action, Errno> {
+    let setup = &step.setup;
     Ok(match setup {
         Setup::Nice(value) => numbers::nice(*value),
         Setup::IoPriority { class, level } => numbers::io_priority(*class, *level),
@@ -146,6 +149,6 @@ fn ready(setup: &Setup, kept: u64) -> Result<Action, Errno> {
         | Setup::Remount { .. }
         | Setup::Hide { .. }
         | Setup::Root(_) => files::ready(setup)?,
-        Setup::Landlock(_) | Setup::Seccomp(_) => restrict::ready(setup)?,
+        Setup::Landlock(_) | Setup::Seccomp(_) => restrict::ready(setup, step.lenient)?,
     })
 }

@@ -8,8 +8,10 @@ use std::fmt;
 pub enum Step {
     /// Making the process.
     Clone,
-    /// Making it the first of a new PID namespace.
+    /// Giving it namespaces of its own.
     Namespace,
+    /// Telling which of its users is which outside.
+    Users,
     /// Leading a session or a process group.
     Session,
     /// Arranging the descriptors.
@@ -34,7 +36,8 @@ impl Step {
     pub fn failure(self) -> &'static str {
         match self {
             Step::Clone => "unable to make a process",
-            Step::Namespace => "unable to make a PID namespace",
+            Step::Namespace => "unable to make its namespaces",
+            Step::Users => "unable to map its users",
             Step::Session => "unable to lead a session",
             Step::Descriptors => "unable to arrange descriptors",
             Step::Cgroup => "unable to enter the control group",

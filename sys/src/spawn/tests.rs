@@ -128,7 +128,7 @@ fn the_first_process_of_a_new_namespace_puts_down_its_number_outside_and_knows_i
     let started = spawn(&Spawn {
         descriptors: &[(writer.as_fd(), 1)],
         session: Session::New,
-        new_pid_namespace: true,
+        namespaces: &[Namespace::Pid],
         record: Some(Record { file: record.as_fd(), slot: crate::record::Slot::Main }),
         ..Spawn::new(c"/bin/sh", &strings(&["sh", "-c", "echo $$"]))
     });

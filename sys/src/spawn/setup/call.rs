@@ -8,14 +8,14 @@ use std::ffi::{c_int, c_long};
 ///
 /// # Safety
 /// As the call asks for: what is passed as a pointer must be one for as long as the call takes.
-pub(super) unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<c_long, Errno> {
+pub(in crate::spawn) unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<c_long, Errno> {
     let [a, b, c, d, e] = arguments;
     // SAFETY: the caller has seen to the arguments; those too many are passed over.
     Errno::result(unsafe { libc::syscall(number, a, b, c, d, e) })
 }
 
 /// A call whose arguments are numbers and nothing else.
-pub(super) fn numbers<const N: usize>(number: c_long, given: [i64; N]) -> Result<c_long, Errno> {
+pub(in crate::spawn) fn numbers<const N: usize>(number: c_long, given: [i64; N]) -> Result<c_long, Errno> {
     let mut arguments = [0; 5];
     for (argument, value) in arguments.iter_mut().zip(given) {
         *argument = word(value);
@@ -36,6 +36,6 @@ pub(super) fn prctl(option: c_int, argument: u64, third: u64) -> Result<c_long, 
     clippy::cast_sign_loss,
     reason = "the kernel takes the low half where registers are short"
 )]
-fn word(value: i64) -> usize {
+pub(super) fn word(value: i64) -> usize {
     value as usize
 }
