@@ -174,6 +174,19 @@ impl Fixture {
         Supervised::start_compiled(self, &["--up"])
     }
 
+    /// The same by a supervisor that is another user, whose everything here is.
+    ///
+    /// # Panics
+    /// If it cannot be given away.
+    #[must_use]
+    pub fn start_as(self, user: u32) -> Supervised {
+        self.compile();
+        give(&self.place, user);
+        let user = user.to_string();
+        let through = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"];
+        Supervised::start_through(self, &through, &["--up"])
+    }
+
     /// Starts a supervisor for the service named last, which stays down until told.
     #[must_use]
     pub fn start_down(self) -> Supervised {
@@ -197,6 +210,14 @@ impl Fixture {
 
     pub(crate) fn current(&self) -> &str {
         &self.current
+    }
+}
+
+/// Makes a place another user's, with everything in it.
+fn give(place: &Path, user: u32) {
+    std::os::unix::fs::lchown(place, Some(user), Some(user)).unwrap();
+    if place.is_dir() && !place.is_symlink() {
+        fs::read_dir(place).unwrap().for_each(|entry| give(&entry.unwrap().path(), user));
     }
 }
 

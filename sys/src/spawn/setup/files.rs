@@ -16,8 +16,8 @@ const RECURSIVE: i64 = 0x8000;
 const EMPTY_PATH: i64 = 0x1000;
 /// `OPEN_TREE_CLONE` (open_tree(2)).
 const CLONE: i64 = 1;
-/// `MOVE_MOUNT_F_EMPTY_PATH` (move_mount(2)).
-const FROM_DESCRIPTOR: usize = 4;
+/// `MOVE_MOUNT_F_EMPTY_PATH`, and `MOVE_MOUNT_T_SYMLINKS`, without which no link is followed to the place (move_mount(2)).
+const FROM_DESCRIPTOR: usize = 0x4 | 0x10;
 /// Paths are seen from the working directory.
 const HERE: i64 = libc::AT_FDCWD as i64;
 
