@@ -193,7 +193,13 @@ fn files(service: &Service<'_>, image: &Image, inside: &Root, root: &str) -> Res
     }
     if !service.writable {
         let flags = MountFlags { read_only: true, ..MountFlags::default() };
-        steps.add(Setup::Remount { target: root.to_owned(), flags, recursive: false, optional: false });
+        steps.add(Setup::Remount {
+            target: root.to_owned(),
+            flags,
+            recursive: false,
+            optional: false,
+            except: Vec::new(),
+        });
     }
     steps.add(Setup::Root(root.to_owned()));
     Ok(steps.steps)
@@ -234,7 +240,13 @@ impl Steps {
         self.mount("sysfs", "/sys", "", fixed);
         for name in READ_ONLY {
             let target = self.at(name);
-            self.add(Setup::Remount { target, flags: fixed, recursive: false, optional: true });
+            self.add(Setup::Remount {
+                target,
+                flags: fixed,
+                recursive: false,
+                optional: true,
+                except: Vec::new(),
+            });
         }
         for name in HIDDEN {
             let path = self.at(name);
