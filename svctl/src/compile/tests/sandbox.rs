@@ -28,9 +28,8 @@ fn namespaces(text: &str) -> Vec<Namespace> {
 /// What the filter answers.
 fn ask(text: &str, call: &str, arguments: [u64; 6]) -> u32 {
     let setup = read(text).process.setup;
-    let program = setup.iter().find_map(|step| match &step.setup {
-        Setup::Seccomp(program) => Some(program.clone()),
-        _ => None,
+    let program = setup.iter().find_map(|step| {
+        if let Setup::Seccomp(program) = &step.setup { Some(program.clone()) } else { None }
     });
     answer_of(&program.unwrap(), &Call::new(number(call).unwrap(), arguments)).unwrap()
 }
