@@ -133,8 +133,8 @@ fn a_file_that_nobody_listens_at_is_replaced_and_no_other() {
 fn only_the_main_process_has_the_sockets() {
     let fixture = Fixture::new()
         .service("a", "[sockets]\na = \"unix @T/a\"\nb = \"unix @T/b\"\n[ready]\nfd = 5")
-        .run("ls /proc/self/fd | tr '\\n' ' ' > @T/ran; env | grep LISTEN_ | sort | cut -d= -f1 >> @T/ran; echo >&5\nsleep 1000")
-        .finish("ls /proc/self/fd | tr '\\n' ' ' > @T/finish; env | grep -c LISTEN_ >> @T/finished");
+        .run("readlink /proc/self/fd/3 /proc/self/fd/4 | cut -d: -f1 > @T/ran; env | grep LISTEN_ | sort | cut -d= -f1 >> @T/ran; echo >&5\nsleep 1000")
+        .finish("readlink /proc/self/fd/3 /proc/self/fd/4 | cut -d: -f1 > @T/finished; env | grep -c LISTEN_ >> @T/finished");
     let service = fixture.start();
     service.up();
     service.tell("stop");
