@@ -118,6 +118,13 @@ pub enum Verb {
     WaitFor(Vec<String>, Aim, Duration),
     /// Explain where services stand.
     Why(Vec<String>),
+    /// Tell what services could do.
+    Exposure {
+        /// Of these; of all, in short, if there are none.
+        names: Vec<String>,
+        /// For programs.
+        json: bool,
+    },
     /// Show changes as they happen.
     Events {
         /// Of these; of all if there are none.

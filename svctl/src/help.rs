@@ -133,6 +133,16 @@ would be another is restarted, and nothing else is touched. If the tree cannot b
         details: "Reads files and asks nobody. Exits 1 unless everything told of is as it should be.",
     },
     Help {
+        name: "exposure",
+        usage: "[NAME…] [--json]",
+        summary: "tell what services could still do to the machine",
+        options: &["json"],
+        details: "Without names: a table of all, the most exposed first. With names: everything that is open or closed, by
+subject, with its weight and what would close it. Reads the compiled definitions and asks nobody.
+
+  --json               an array of objects, for programs",
+    },
+    Help {
         name: "events",
         usage: "[NAME…] [--json]",
         summary: "show every change of state as it happens",

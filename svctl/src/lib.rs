@@ -7,6 +7,7 @@ pub mod compile;
 pub mod control;
 pub mod events;
 pub mod exit;
+pub mod exposure;
 pub mod help;
 pub mod image;
 pub mod kexec;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use svctl::args::{self, Places, Verb};
 use svctl::control::{self, Wish};
 use svctl::exit::{Exit, Failure};
-use svctl::{check, events, help, image, kexec, logs, output, power, probe, reexec, status, wait, why};
+use svctl::{
+    check, events, exposure, help, image, kexec, logs, output, power, probe, reexec, status, wait, why,
+};
 
 fn main() -> ExitCode {
     let result = args::parse(std::env::args_os()).and_then(|(places, verb)| run(&places, verb));
@@ -59,6 +61,7 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
         Verb::Wait(timeout) => wait::boot(places, timeout),
         Verb::WaitFor(names, aim, timeout) => wait::names(places, &names, aim, timeout),
         Verb::Why(names) => why::run(places, &names),
+        Verb::Exposure { names, json } => exposure::run(places, &names, json),
         Verb::Events { names, json } => events::run(places, &names, json),
         Verb::Probe { target, once: false } => {
             probe::until_ready(&target);

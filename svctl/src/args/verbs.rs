@@ -67,6 +67,7 @@ pub(super) fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
         }
         "wait" => wait(given),
         "why" => Ok(Verb::Why(some(given)?)),
+        "exposure" => Ok(Verb::Exposure { names: names(), json: given.has("json") }),
         "events" => Ok(Verb::Events { names: names(), json: given.has("json") }),
         _ => probe(given),
     }
