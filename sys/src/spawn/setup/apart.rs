@@ -142,8 +142,8 @@ fn a_tree_is_made_of_directories_files_links_binds_and_mounts_and_becomes_the_ro
     }
     steps.push(place.text("root @T/r"));
     let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
-    let script = "stat -c '%a %F' /deep /deep/er /file; readlink /link; cat /s/f; echo x 2>/dev/null >/s/f || echo no; \
-                  pwd; ls -d /tmp 2>/dev/null || echo gone";
+    let script = "stat -c '%a %F' /deep /deep/er /file; readlink /link; cat /s/f; echo x 2>&- >/s/f || echo no; \
+                  pwd; ls -d /tmp 2>&- || echo gone";
     let expected = "755 directory\n700 directory\n600 regular empty file\nfile\nsecret\nno\n/\ngone\n";
     assert_eq!(mounts(&steps, script), expected);
 }
