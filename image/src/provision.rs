@@ -112,7 +112,11 @@ impl Containers {
     fn lock_new(&self, id: &ContainerId) -> Result<Lock> {
         let roots = self.path(id).join("roots");
         loop {
-            std::fs::create_dir_all(&roots).context(|| format!("unable to make {}", roots.display()))?;
+            match std::fs::create_dir_all(&roots) {
+                // Whoever destroys it has taken away what was just made to put this in.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                made => made.context(|| format!("unable to make {}", roots.display()))?,
+            }
             match self.lock(id) {
                 Err(error) if error.kind == Kind::Missing => {}
                 taken => return taken,
