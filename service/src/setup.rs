@@ -59,6 +59,9 @@ pub enum Setup {
         /// The file, as /proc/PID/ns/KIND or below /run/netns.
         path: String,
     },
+    /// Leaves a namespace for one of its own (unshare(2)): that of control groups, whose root is the group that it is in by
+    /// then, which a clone would take from its parent.
+    Leave(Namespace),
     /// The host name, in a UTS namespace of its own.
     Hostname(String),
     /// Brings up the loopback interface of a network namespace of its own.
@@ -303,7 +306,7 @@ impl Setup {
             | Setup::OomScore(_)
             | Setup::Limit { .. }
             | Setup::Terminal => Stage::Numbers,
-            Setup::Join { .. } | Setup::Hostname(_) | Setup::Loopback => Stage::Namespaces,
+            Setup::Join { .. } | Setup::Leave(_) | Setup::Hostname(_) | Setup::Loopback => Stage::Namespaces,
             Setup::Propagation { .. }
             | Setup::Directory { .. }
             | Setup::File { .. }
@@ -352,6 +355,7 @@ impl fmt::Display for Setup {
             Setup::Limit { resource, .. } => write!(f, "set the limit {}", resource.word()),
             Setup::Umask(mask) => write!(f, "set the umask to {mask:03o}"),
             Setup::Join { kind, path } => write!(f, "enter the {} namespace of {path}", kind.word()),
+            Setup::Leave(kind) => write!(f, "make its own {} namespace", kind.word()),
             Setup::Hostname(name) => write!(f, "set the host name {name}"),
             Setup::Loopback => f.write_str("bring up the loopback interface"),
             Setup::Propagation { .. } => f.write_str("keep its mounts to itself"),

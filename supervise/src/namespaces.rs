@@ -42,7 +42,7 @@ fn maps(lines: &[String]) -> Result<Maps, String> {
         map.push_str(rest);
         map.push('\n');
     }
-    maps.stranger = !covers(&maps.users, user);
+    (maps.strange_user, maps.strange_group) = (!covers(&maps.users, user), !covers(&maps.groups, group));
     Ok(maps)
 }
 

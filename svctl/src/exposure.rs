@@ -50,7 +50,8 @@ impl Standing {
 /// What no setting closes.
 const BEYOND: &str = "Not weighed, since nothing here closes it: the kernel that it shares with everybody; sockets and descriptors
 that it is given; what other services do for it when it asks them; the scripts and checks that serve it, which
-run outside of its sandbox; what it may use up.\n";
+run outside of its sandbox; what it may use up; which single devices and addresses it reaches. service.toml(5) has what
+takes the place of each of systemd's settings, and why some have none.\n";
 
 /// Tells how exposed services are: a table of all, or a list of what is open for those that are named.
 ///

@@ -16,8 +16,14 @@ mod files;
 mod lacking;
 #[path = "sandbox/life.rs"]
 mod life;
+#[path = "sandbox/machine.rs"]
+mod machine;
 #[path = "sandbox/namespaces.rs"]
 mod namespaces;
+#[path = "sandbox/rights.rs"]
+mod rights;
+#[path = "sandbox/table.rs"]
+mod table;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tests::{Fixture, Supervised};

@@ -87,6 +87,7 @@ fn parts(setup: &Setup) -> (&'static str, Vec<String>) {
         }
         Setup::Umask(mask) => ("umask", vec![mask.to_string()]),
         Setup::Join { kind, path } => ("join", vec![kind.word().to_owned(), path.clone()]),
+        Setup::Leave(kind) => ("leave", vec![kind.word().to_owned()]),
         Setup::Hostname(name) => ("hostname", vec![name.clone()]),
         Setup::Loopback => ("loopback", Vec::new()),
         Setup::Terminal => ("terminal", Vec::new()),
@@ -206,6 +207,7 @@ fn read(name: &str, arguments: &[&str]) -> Option<Setup> {
         },
         ("umask", [mask]) => Setup::Umask(mask.parse().ok()?),
         ("join", [kind, path]) => Setup::Join { kind: Namespace::parse(kind)?, path: (*path).to_owned() },
+        ("leave", [kind]) => Setup::Leave(Namespace::parse(kind)?),
         ("hostname", [name]) => Setup::Hostname((*name).to_owned()),
         ("loopback", []) => Setup::Loopback,
         ("terminal", []) => Setup::Terminal,
@@ -298,6 +300,7 @@ mod tests {
             Setup::Limit { resource: Resource::Nofile, soft: 1024, hard: u64::MAX },
             Setup::Umask(0o027),
             Setup::Join { kind: Namespace::Network, path: path() },
+            Setup::Leave(Namespace::Cgroup),
             Setup::Hostname("h".to_owned()),
             Setup::Loopback,
             Setup::Propagation { receive: true },

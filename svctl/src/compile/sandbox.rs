@@ -83,10 +83,12 @@ struct Sandbox {
     read_only: Vec<String>,
     writable: Vec<String>,
     hidden: Vec<String>,
+    temporary: Vec<String>,
     private_tmp: bool,
     private_devices: bool,
     private_pids: bool,
     private_ipc: bool,
+    private_control_groups: bool,
     private_users: bool,
     /// `INSIDE OUTSIDE COUNT`.
     user_map: Vec<String>,
@@ -100,16 +102,18 @@ struct Sandbox {
     lenient: bool,
 }
 
-const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 23] = [
     "system",
     "home",
     "read-only",
     "writable",
     "hidden",
+    "temporary",
     "private-tmp",
     "private-devices",
     "private-pids",
     "private-ipc",
+    "private-control-groups",
     "private-users",
     "user-map",
     "group-map",
@@ -157,10 +161,12 @@ fn key(reader: &mut Reader<'_>, item: &Item<'_>, sandbox: &mut Sandbox) {
         "read-only" => sandbox.read_only = paths(reader, value),
         "writable" => sandbox.writable = paths(reader, value),
         "hidden" => sandbox.hidden = paths(reader, value),
+        "temporary" => sandbox.temporary = temporary(reader, value),
         "private-tmp" => set(&mut sandbox.private_tmp, reader.boolean(value)),
         "private-devices" => set(&mut sandbox.private_devices, reader.boolean(value)),
         "private-pids" => set(&mut sandbox.private_pids, reader.boolean(value)),
         "private-ipc" => set(&mut sandbox.private_ipc, reader.boolean(value)),
+        "private-control-groups" => set(&mut sandbox.private_control_groups, reader.boolean(value)),
         "private-users" => set(&mut sandbox.private_users, reader.boolean(value)),
         "user-map" => sandbox.user_map = map(reader, value),
         "group-map" => sandbox.group_map = map(reader, value),
@@ -203,6 +209,15 @@ fn paths(reader: &mut Reader<'_>, value: Value<'_>) -> Vec<String> {
             let mark = if text.starts_with('-') { "-" } else { "" };
             paths.push(format!("{mark}{}", if trimmed.is_empty() { "/" } else { trimmed }));
         }
+    }
+    paths
+}
+
+/// Places that are there, and are mounted over.
+fn temporary(reader: &mut Reader<'_>, value: Value<'_>) -> Vec<String> {
+    let paths = paths(reader, value);
+    if paths.iter().any(|path| path == "/" || path.starts_with('-')) {
+        reader.error(&value.span(), "expected directories that are there, and are not the root");
     }
     paths
 }

@@ -102,9 +102,13 @@ pub(super) const CHECKS: &[Check] = &[
     check("the kernel", "set the clock", 3, "protect = [\"clock\"]", |look| {
         set_or_capability(look, "clock", SYS_TIME)
     }),
-    check("the kernel", "change control groups", 3, "protect = [\"control-groups\"]", |look| {
-        best([look.read_only_itself("/sys/fs/cgroup"), look.root()])
-    }),
+    check(
+        "the kernel",
+        "change others' control groups",
+        3,
+        "protect = [\"control-groups\"]; private-control-groups",
+        |look| best([look.read_only_itself("/sys/fs/cgroup"), look.own("/sys/fs/cgroup"), look.root()]),
+    ),
     check("the kernel", "name the machine", 1, "protect = [\"hostname\"]", |look| {
         best([look.apart(Namespace::Uts), look.refused_set("hostname")])
     }),

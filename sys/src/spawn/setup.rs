@@ -139,7 +139,9 @@ fn ready(step: &service::setup::Step, kept: u64) -> Result<Action, Errno> {
         Setup::Credentials(credentials) => rights::credentials(credentials, kept)?,
         Setup::Ambient(set) => rights::ambient(*set),
         Setup::NoNewPrivileges => rights::no_new_privileges(),
-        Setup::Join { .. } | Setup::Hostname(_) | Setup::Loopback => namespaces::ready(setup)?,
+        Setup::Join { .. } | Setup::Leave(_) | Setup::Hostname(_) | Setup::Loopback => {
+            namespaces::ready(setup)?
+        }
         Setup::Propagation { .. }
         | Setup::Directory { .. }
         | Setup::File { .. }

@@ -21,8 +21,10 @@ pub struct Maps {
     pub groups: String,
     /// Whether the supplementary groups are as they are for good: what somebody without privileges has to agree to.
     pub keep_groups: bool,
-    /// Whether we have no number inside, and the child has to become the user 0 that it has there.
-    pub stranger: bool,
+    /// Whether our user has no number inside, and the child has to become the user 0 that it has there.
+    pub strange_user: bool,
+    /// The same of our group; the child is in no other group then.
+    pub strange_group: bool,
 }
 
 /// The helper, and the line to it.
@@ -134,8 +136,13 @@ pub(super) fn ask(plan: &Plan<'_>) -> Result<(), Errno> {
         0 => {}
         errno => return Err(Errno::from_raw(errno)),
     }
-    if maps.stranger {
+    if maps.strange_group {
+        if !maps.keep_groups {
+            call::numbers(libc::SYS_setgroups, [0; 2])?;
+        }
         call::numbers(libc::SYS_setresgid, [0; 3])?;
+    }
+    if maps.strange_user {
         call::numbers(libc::SYS_setresuid, [0; 3])?;
     }
     Ok(())

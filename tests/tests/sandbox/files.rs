@@ -83,6 +83,35 @@ fn a_tmp_of_its_own_is_empty_and_nobody_else_sees_what_is_in_it() {
 }
 
 #[test]
+fn what_is_temporary_is_empty_and_what_is_written_there_is_seen_by_nobody() {
+    if !privileged() {
+        return;
+    }
+    let place = Place::new();
+    let look =
+        place.text("ls @P/open | sed 's/^/> /'; echo x >@P/open/new && echo '> wrote'; rm -f @P/open/new");
+    let setting = place.text("temporary = [\"@P/open\"]");
+    forbids(&setting, &look, "wrote", "file wrote");
+    assert_eq!(outcome(&format!("system = \"strict\"\n{setting}"), &look), "wrote");
+    let left = place.text("echo x >@P/open/left");
+    outcome(&setting, &left);
+    assert!(!place.0.join("open/left").exists());
+    outcome("", &left);
+    assert!(place.0.join("open/left").exists());
+}
+
+#[test]
+fn a_device_that_is_made_in_a_tmp_of_its_own_cannot_be_used() {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let of_tmp = mounts.lines().find(|line| line.split(' ').nth(1) == Some("/tmp"));
+    if !privileged() || of_tmp.is_some_and(|line| line.contains("nodev")) {
+        return;
+    }
+    let make = "mknod /tmp/zero-$$ c 1 5 && echo '> made'; (head -c 1 /tmp/zero-$$ >/dev/null) 2>/dev/null && echo '> read'; rm /tmp/zero-$$";
+    forbids("private-tmp = true", make, "made", "made read");
+}
+
+#[test]
 fn devices_of_its_own_are_those_that_do_no_harm() {
     if !privileged() {
         return;
@@ -102,6 +131,25 @@ fn devices_of_its_own_are_those_that_do_no_harm() {
     assert_eq!(outcome("private-devices = true", used), "8 zero shm pty");
     let make = "mknod /dev/shm/made-$$ b 7 0 2>/dev/null && echo '> made' && rm /dev/shm/made-$$; touch /dev/made-$$ 2>/dev/null && echo '> file' && rm /dev/made-$$; echo '> end'";
     forbids("private-devices = true", make, "end", "made file end");
+}
+
+#[test]
+fn landlock_leaves_the_ports_that_are_listed() {
+    let ports: Vec<u16> = (0..2)
+        .map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port())
+        .collect();
+    let bind = "exec perl -MIO::Socket::INET -e 'for (@ARGV) { print \"> $_\\n\" if IO::Socket::INET->new(Listen => 1, LocalAddr => \"127.0.0.1\", LocalPort => $_) }'";
+    let bind = format!("{bind} {} {}", ports[0], ports[1]);
+    let both = format!("{} {}", ports[0], ports[1]);
+    forbids(&format!("landlock = {{ bind = [{}] }}", ports[0]), &bind, &ports[0].to_string(), &both);
+    let listeners = [0, 0].map(|port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).unwrap());
+    let open: Vec<u16> = listeners.iter().map(|one| one.local_addr().unwrap().port()).collect();
+    let connect = format!(
+        "exec bash -c 'for p in {} {}; do (exec 3<>/dev/tcp/127.0.0.1/$p) 2>/dev/null && echo \"> $p\"; done; true'",
+        open[0], open[1]
+    );
+    let both = format!("{} {}", open[0], open[1]);
+    forbids(&format!("landlock = {{ connect = [{}] }}", open[1]), &connect, &open[1].to_string(), &both);
 }
 
 #[test]

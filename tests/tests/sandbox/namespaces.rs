@@ -90,6 +90,55 @@ fn users_of_its_own_have_no_privilege_outside() {
     assert_eq!(running.status().state, State::Up);
 }
 
+/// Where version 2 of control groups is, if groups can be made there.
+fn groups() -> Option<std::path::PathBuf> {
+    let mut roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().map(std::path::PathBuf::from);
+    let root = roots.find(|root| root.join("cgroup.controllers").exists())?;
+    let place = root.join(format!("sandbox-look-{}", std::process::id()));
+    std::fs::create_dir(&place).ok().map(|()| place)
+}
+
+#[test]
+fn control_groups_of_its_own_are_all_that_it_sees() {
+    let Some(other) = groups().filter(|_| privileged()) else { return };
+    let name = other.file_name().unwrap().to_str().unwrap();
+    let look = format!(
+        "find /sys/fs/cgroup -name {name} 2>/dev/null | grep -q . && echo '> other'; grep -q '^0::/$' /proc/self/cgroup && echo '> root'; \
+         mkdir /sys/fs/cgroup/own 2>/dev/null && rmdir /sys/fs/cgroup/own && echo '> made'; echo '> end'"
+    );
+    let own = "private-control-groups = true";
+    let without = outcome("", &look);
+    assert!(without.starts_with("other "), "{without}");
+    assert_eq!(outcome(own, &look), "root made end");
+    // Together: its own, which cannot be changed.
+    assert_eq!(outcome(&format!("{own}\nprotect = \"control-groups\""), &look), "root end");
+    let users = format!("{own}\nprivate-users = true");
+    assert_eq!(outcome(&users, "sed -n 's/^0::/> /p' /proc/self/cgroup"), "/");
+    std::fs::remove_dir(other).unwrap();
+}
+
+#[test]
+fn maps_leave_out_whoever_is_not_in_them() {
+    if !privileged() {
+        return;
+    }
+    let place = crate::Place::new();
+    let file = place.0.join("open/file");
+    let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(&file, mode(0o600)).unwrap();
+    let read = place.text("cat @P/open/file 2>/dev/null | sed 's/^/> /'; echo '> end'");
+    // Root of those users is another one's number outside.
+    let users = "private-users = true";
+    assert_eq!(outcome(users, &read), "text end");
+    assert_eq!(outcome(&format!("{users}\nuser-map = \"0 100000 65536\""), &read), "end");
+    // The same by the group alone: the file is somebody else's, and its group's to read.
+    std::os::unix::fs::chown(&file, Some(70_000), Some(0)).unwrap();
+    std::fs::set_permissions(&file, mode(0o040)).unwrap();
+    let map = format!("{users}\nuser-map = \"0 0 1\"");
+    assert_eq!(outcome(&map, &read), "text end");
+    assert_eq!(outcome(&format!("{map}\ngroup-map = \"0 100000 1\""), &read), "end");
+}
+
 #[test]
 fn a_supervisor_without_privileges_sandboxes_by_users_of_its_own() {
     let Some(mut ours) = crate::life::unprivileged(

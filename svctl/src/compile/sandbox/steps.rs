@@ -55,6 +55,8 @@ pub(super) fn apply(sandbox: &Sandbox, process: &mut Process) {
     apart(Namespace::Network, sandbox.network == Some(Network::Private));
     apart(Namespace::Uts, sandbox.hostname.is_some() || sandbox.protect.contains(&Protect::Hostname));
     process.user_map.extend(maps(sandbox));
+    // Without a group of its own it would be that of whoever is outside which it takes for the root.
+    process.group.wanted |= sandbox.private_control_groups;
 
     match &sandbox.network {
         Some(Network::Private) => setups.push(Setup::Loopback),
@@ -63,6 +65,7 @@ pub(super) fn apply(sandbox: &Sandbox, process: &mut Process) {
         }
         None => {}
     }
+    setups.extend(sandbox.private_control_groups.then_some(Setup::Leave(Namespace::Cgroup)));
     setups.extend(sandbox.hostname.iter().cloned().map(Setup::Hostname));
     setups.extend(files);
     setups.extend(sandbox.landlock.clone().map(Setup::Landlock));
@@ -98,6 +101,10 @@ fn files(sandbox: &Sandbox) -> Vec<Setup> {
     if sandbox.private_devices {
         steps.extend(devices());
     }
+    // One that is mounted later shows the groups below its own, and no others.
+    if sandbox.private_control_groups {
+        steps.push(mount("cgroup2", "/sys/fs/cgroup", DATA, ""));
+    }
     if sandbox.private_tmp {
         steps.push(mount("tmpfs", "/tmp", PLAIN, "mode=1777"));
         steps.push(Setup::Bind {
@@ -109,6 +116,8 @@ fn files(sandbox: &Sandbox) -> Vec<Setup> {
         });
     }
     steps.extend(read_only(sandbox));
+    // After what is read-only, since they are not.
+    steps.extend(sandbox.temporary.iter().map(|path| mount("tmpfs", plain(path), PLAIN, "mode=0755")));
     for what in &sandbox.protect {
         steps.extend(protect(*what));
     }

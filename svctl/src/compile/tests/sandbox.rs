@@ -58,6 +58,8 @@ fn the_system_is_read_only_but_for_what_is_writable() {
     let tmp = steps("system = \"strict\"\nprivate-tmp = true");
     assert!(tmp.contains(&"mount tmpfs tmpfs /tmp sd mode=1777".to_owned()), "{tmp:?}");
     assert_eq!(tmp.last().unwrap(), "remount / r yes no -/dev -/proc -/sys /tmp -/var/tmp");
+    let over = steps("system = \"strict\"\ntemporary = [\"/var/lib/\"]");
+    assert_eq!(over.last().unwrap(), "mount tmpfs tmpfs /var/lib sd mode=0755");
     let own = steps("read-only = [\"/srv\", \"-/opt\"]\nwritable = [\"/srv/a\"]");
     assert_eq!(own[1..], ["remount /srv r yes no /srv/a", "remount /opt r yes yes"]);
 }
@@ -97,6 +99,13 @@ fn namespaces_are_asked_for_with_what_belongs_into_them() {
     assert_eq!(namespaces("private-ipc = true"), [Namespace::Ipc]);
     assert_eq!(namespaces("private-pids = true"), [Namespace::Mount, Namespace::Pid]);
     assert_eq!(steps("private-pids = true"), ["propagation yes", "mount proc proc /proc sdx %"]);
+    let groups = "private-control-groups = true";
+    assert_eq!(namespaces(groups), [Namespace::Mount], "that of groups is made once it is in its group");
+    assert_eq!(
+        steps(groups),
+        ["leave cgroup", "propagation yes", "mount cgroup2 cgroup2 /sys/fs/cgroup sdx %"]
+    );
+    assert!(read(groups).process.group.wanted);
     let users = read("private-users = true\nuser-map = \"0 100000 65536\"").process;
     assert_eq!(users.user_map, ["u 0 100000 65536", "g 0 100000 65536"]);
     let users =
@@ -230,6 +239,12 @@ fn each_mistake_in_a_sandbox_is_told_with_its_place_and_what_was_meant() {
             r#"2:14: unknown key "reed" in [sandbox.landlock] (did you mean "read"?)"#,
         ),
         ("landlock = { bind = [70000] }", "2:22: expected a number from 0 to 65535"),
+        ("temporary = [\"-/a\"]", "2:13: expected directories that are there, and are not the root"),
+        ("temporary = [\"/\"]", "2:13: expected directories that are there, and are not the root"),
+        (
+            "private-control-group = true",
+            r#"2:1: unknown key "private-control-group" in [sandbox] (did you mean "private-control-groups"?)"#,
+        ),
         ("hostname = \"a b\"", "2:12: expected a host name"),
     ];
     for (text, expected) in table {
@@ -239,4 +254,17 @@ fn each_mistake_in_a_sandbox_is_told_with_its_place_and_what_was_meant() {
         told("type = \"bundle\"\ncontents = []\n[sandbox]"),
         ["3:2: \"sandbox\" has no meaning for a bundle"]
     );
+}
+
+#[test]
+fn every_key_is_documented() {
+    let page = include_str!("../../../../docs/service.toml.5");
+    let section = page.split("\n.SS ").find(|section| section.starts_with("[sandbox]")).unwrap();
+    let heads = section.lines().filter(|line| line.starts_with(".BR ") && line.contains("\" = "));
+    let documented = heads.flat_map(|line| line[4..].split("\" = ").next().unwrap().split(" \", \""));
+    let mut documented: Vec<String> = documented.map(|key| key.trim().replace("\\-", "-")).collect();
+    let mut known: Vec<&str> = super::super::sandbox::KEYS.to_vec();
+    documented.sort();
+    known.sort_unstable();
+    assert_eq!(documented, known);
 }

@@ -199,7 +199,7 @@ fn users_of_its_own_are_mapped_before_anything_is_done() {
         users: format!("0 {user} 1\n"),
         groups: format!("0 {group} 1\n"),
         keep_groups: user != 0,
-        stranger: false,
+        ..Maps::default()
     };
     let kinds = [Namespace::User, Namespace::Mount, Namespace::Pid, Namespace::Uts];
     let script = "id -u; id -g; echo $$; cat /proc/self/uid_map | tr -s ' '; cat /proc/sys/kernel/hostname";
@@ -214,7 +214,8 @@ fn users_of_its_own_are_mapped_before_anything_is_done() {
             users: "0 100000 65536\n".to_owned(),
             groups: "0 100000 65536\n".to_owned(),
             keep_groups: false,
-            stranger: true,
+            strange_user: true,
+            strange_group: true,
         };
         let steps = ["propagation no", "mount tmpfs tmpfs /tmp % mode=1777", "credentials 33 33 no"];
         let script = "id -u; touch /tmp/x; stat -c %u /tmp/x; sleep 0; kill -0 1 2>/dev/null || echo alone";

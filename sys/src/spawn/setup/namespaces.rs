@@ -25,6 +25,7 @@ pub(super) fn ready(setup: &Setup) -> Result<Action, Errno> {
     #[allow(clippy::wildcard_enum_match_arm, reason = "the caller knows which steps are about namespaces")]
     match setup {
         Setup::Join { kind, path } => join(*kind, path),
+        Setup::Leave(kind) => Ok(leave(*kind)),
         Setup::Hostname(name) => hostname(name),
         Setup::Loopback => Ok(loopback()),
         _ => Err(Errno::ENOSYS),
@@ -38,6 +39,11 @@ fn join(kind: Namespace, path: &str) -> Result<Action, Errno> {
         let file = open(path.as_c_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         call::numbers(libc::SYS_setns, [i64::from(file.as_raw_fd()), flag]).map(drop)
     }))
+}
+
+fn leave(kind: Namespace) -> Action {
+    let flag = i64::from(flag(kind));
+    Box::new(move || call::numbers(libc::SYS_unshare, [flag]).map(drop))
 }
 
 fn hostname(name: &str) -> Result<Action, Errno> {
