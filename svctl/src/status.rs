@@ -108,8 +108,7 @@ impl Files {
             Err(error) => unreadable(name, &crate::exit::cause(&error)),
         };
         let status = with_problem(status, plan);
-        let looked_after = || status.supervisor.is_some_and(sys::process::exists);
-        let unsupervised = needs_supervisor(&status) && !looked_after();
+        let unsupervised = needs_supervisor(&status) && !looked_after(run, &status);
         Row { status, unsupervised, changed: false, sockets: Vec::new() }
     }
 }
@@ -117,6 +116,16 @@ impl Files {
 impl Default for Files {
     fn default() -> Files {
         Files::new()
+    }
+}
+
+/// Whether a supervisor lives. Its number may mean another process here, or none: ours may be another PID namespace. The
+/// lock does not depend on that; but only root and the supervisor's user can look at it.
+fn looked_after(run: &Path, status: &Status) -> bool {
+    let lock = run.join("service").join(&status.name).join("lock");
+    match sys::fs::is_locked(&lock) {
+        Ok(locked) => locked,
+        Err(_) => status.supervisor.is_some_and(sys::process::exists),
     }
 }
 

@@ -63,6 +63,23 @@ fn a_dead_supervisor_is_noticed() {
     assert_eq!((ran.code, ran.out.matches("unsupervised").count()), (1, 2), "{ran:?}");
 }
 
+/// Numbers of processes mean others in another PID namespace.
+#[test]
+fn a_supervisor_lives_if_it_has_the_lock_whatever_its_number_means_here() {
+    let fixture = Fixture::new();
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    let nobody = Pid::new(child.id().cast_signed());
+    child.wait().unwrap();
+    fixture.status("elsewhere", |status| status.supervisor = nobody);
+    fixture.status("gone", |status| status.supervisor = Pid::new(std::process::id().cast_signed()));
+    let lock = |name: &str| sys::fs::lock(&fixture.root.join(format!("run/service/{name}/lock"))).unwrap();
+    let _held = lock("elsewhere");
+    drop(lock("gone"));
+    let ran = fixture.run(&["status"]);
+    let line = |name: &str| ran.out.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(!line("elsewhere").contains("unsupervised") && line("gone").contains("unsupervised"), "{ran:?}");
+}
+
 #[test]
 fn one_service_is_shown_with_all_that_is_known() {
     let fixture = Fixture::new();

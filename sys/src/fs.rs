@@ -50,6 +50,15 @@ impl Lock {
     /// A lock that the program before this one had, and passed on at exec.
     #[must_use]
     pub fn inherited(file: OwnedFd) -> Lock {
+        Lock::shown(file)
+    }
+
+    /// flock(2) does not tell who has a lock without taking it. So there is another at the same file, which nobody
+    /// waits for, and which lives as long (fcntl(2), open file description locks).
+    fn shown(file: OwnedFd) -> Lock {
+        let all = whole_file();
+        // SAFETY: the descriptor is open, and the structure is one of ours that is only read.
+        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const all) };
         Lock { file }
     }
 }
@@ -65,7 +74,26 @@ impl AsFd for Lock {
 /// # Errors
 /// `WouldBlock` when somebody else holds it; those of open(2).
 pub fn lock(path: &Path) -> io::Result<Lock> {
-    Ok(Lock { file: shared_lock(path)? })
+    Ok(Lock::shown(shared_lock(path)?))
+}
+
+/// Whether somebody holds the [`lock`] of the file at `path`, in whatever namespaces. It is not touched.
+///
+/// # Errors
+/// Those of open(2): of a file that there is none of nobody has the lock.
+pub fn is_locked(path: &Path) -> io::Result<bool> {
+    let file = std::fs::File::open(path)?;
+    let mut found = whole_file();
+    // SAFETY: the descriptor is open, and the structure is ours.
+    Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut found) })?;
+    Ok(i32::from(found.l_type) != libc::F_UNLCK)
+}
+
+/// A lock for writing on all of a file.
+fn whole_file() -> libc::flock {
+    #[expect(clippy::cast_possible_truncation, reason = "constants of one digit")]
+    let (kind, from) = (libc::F_WRLCK as libc::c_short, libc::SEEK_SET as libc::c_short);
+    libc::flock { l_type: kind, l_whence: from, l_start: 0, l_len: 0, l_pid: 0 }
 }
 
 /// Locks the file at `path`, which is made if there is none, for everybody who gets the descriptor or a copy of it:
@@ -104,6 +132,20 @@ mod tests {
         assert_eq!(lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(held);
         lock(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn whether_somebody_has_a_lock_is_seen_without_taking_it() {
+        let path = std::env::temp_dir().join(format!("mainstay-seen-{}", std::process::id()));
+        assert_eq!(is_locked(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let held = lock(&path).unwrap();
+        assert!(is_locked(&path).unwrap());
+        // As after an exec: by the descriptor alone.
+        let held = Lock::inherited(held.file);
+        assert!(is_locked(&path).unwrap());
+        drop(held);
+        assert!(!is_locked(&path).unwrap());
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn write(text: &mut String, row: &Row, places: &Places, now: Tick) {
         Some(supervisor) if row.unsupervised => {
             line("supervisor", &format!("pid {supervisor}, which is gone"));
         }
-        Some(supervisor) if sys::process::exists(supervisor) => {
+        Some(supervisor) if super::looked_after(&places.run, status) => {
             line("supervisor", &format!("pid {supervisor}"));
         }
         None if row.unsupervised => line("supervisor", "none, though the service runs"),
