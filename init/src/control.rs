@@ -143,7 +143,8 @@ impl Init {
     fn change(&mut self, token: u64, command: InitCommand<'_>, index: Option<Index>) {
         if command == InitCommand::Events {
             self.clients.subscribe(token);
-            let known = (0..self.services.len()).filter(|index| !self.graph.gone(*index));
+            let known = 0..self.services.len();
+            let known = known.filter(|index| !self.graph.gone(*index) && !self.is_presumed(*index));
             let reports = known.map(|index| self.report_line(index) + "\n");
             let reports = reports.collect::<String>();
             return self.clients.answer(token, &reports);
@@ -158,8 +159,13 @@ impl Init {
             | InitCommand::Stop(_)
             | InitCommand::Restart(_)
             | InitCommand::Switch(_) => {
+                let ran = self.graph.runs_as_wanted(index);
                 // It was taken before it was answered.
                 let _ = Init::request(command, Some(index)).map(|request| self.graph.request(request));
+                // It may have ended, and the status file says so, before we have heard of it.
+                if ran && matches!(command, InitCommand::Start(_) | InitCommand::Once(_)) {
+                    self.tell(index, self.begin(index));
+                }
             }
             InitCommand::ReloadService(_) => self.tell(index, Command::Reload),
             InitCommand::Kill(_, signal) => self.tell(index, Command::Kill(signal)),

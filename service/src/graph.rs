@@ -241,6 +241,13 @@ impl Graph {
         self.nodes.get(index).is_some_and(|node| node.wanted && !self.going_down)
     }
 
+    /// Whether a service is wanted and runs, or will, by what was heard of it last. It may have ended since.
+    #[must_use]
+    pub fn runs_as_wanted(&self, index: Index) -> bool {
+        let runs = |node: &Node| has_process(node.state) && node.told != Some(Want::Down);
+        self.wanted(index) && self.nodes.get(index).is_some_and(runs)
+    }
+
     /// Whether a service that is wanted shall be left down once it has ended.
     #[must_use]
     pub fn once(&self, index: Index) -> bool {

@@ -55,10 +55,13 @@ impl Supervisor {
         let running = self.machine.pid().is_some();
         match command {
             Command::Status => {
+                self.settle();
                 let text = self.status().encode();
                 self.clients.answer(client, &format!("{text}ok\n"));
             }
             Command::Events => {
+                // What others have asked for is done, and on disk, before it is told of.
+                self.settle();
                 self.clients.subscribe(client);
                 let line = self.report_line();
                 self.clients.answer(client, &format!("ok\n{line}\n"));

@@ -44,6 +44,13 @@ impl Init {
         }
     }
 
+    /// Whether the graph takes it for granted that a service starts, and its supervisor has yet to say so. Nobody is
+    /// told of it until then: the status file knows nothing of it either.
+    pub(crate) fn is_presumed(&self, index: Index) -> bool {
+        let starting = self.graph.nodes().get(index).is_some_and(|node| node.state == State::Starting);
+        starting && self.services.get(index).is_some_and(|service| service.state != Some(State::Starting))
+    }
+
     /// A service's report as a line without its newline.
     pub(crate) fn report_line(&self, index: Index) -> String {
         let (Some(node), Some(service)) = (self.graph.nodes().get(index), self.services.get(index)) else {

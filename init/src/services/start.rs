@@ -40,7 +40,10 @@ impl Init {
     /// Has a service started: by its supervisor, which is started first if there is none.
     pub(crate) fn launch(&mut self, index: Index) {
         let Some(service) = self.services.get_mut(index) else { return };
-        service.state = None;
+        // What runs, or will, may have nothing new to say.
+        if !service.needs_supervisor() {
+            service.state = None;
+        }
         service.resume = false;
         if service.has_supervisor() {
             self.tell(index, self.begin(index));
@@ -50,7 +53,7 @@ impl Init {
     }
 
     /// What a supervisor is told for its service to run.
-    fn begin(&self, index: Index) -> Command {
+    pub(crate) fn begin(&self, index: Index) -> Command {
         if self.graph.once(index) { Command::Once } else { Command::Start }
     }
 
