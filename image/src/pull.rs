@@ -10,6 +10,7 @@ pub mod blob;
 pub mod challenge;
 pub mod credentials;
 pub mod endpoint;
+pub mod helper;
 pub mod http;
 pub mod page;
 pub mod prefetch;
@@ -96,8 +97,9 @@ fn remote(settings: &Settings, reference: &Docker) -> Result<Remote> {
     endpoints.push(origin);
     let last = endpoints.len().saturating_sub(1);
     let sessions = endpoints.into_iter().enumerate().map(|(at, endpoint)| {
-        let found =
-            file.find(&endpoint).map_err(|cause| Error::refused(format!("registry {endpoint}: {cause}")))?;
+        let found = file
+            .find(&endpoint, helper::ask)
+            .map_err(|cause| Error::refused(format!("registry {endpoint}: {cause}")))?;
         Ok(Session::new(endpoint, found, at == last))
     });
     Ok(Remote {
@@ -114,9 +116,21 @@ fn is_hub(name: &str) -> bool {
     Endpoint::parse(name, &[]).is_ok_and(|endpoint| endpoint.is_hub()) || name == HUB
 }
 
+/// The file that Docker's own programs write for whoever runs us, if it is there.
+fn own_credentials() -> Option<PathBuf> {
+    let named = std::env::var_os("DOCKER_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from);
+    let home =
+        || Some(PathBuf::from(std::env::var_os("HOME").filter(|home| !home.is_empty())?).join(".docker"));
+    Some(named.or_else(home)?.join("config.json")).filter(|path| path.is_file())
+}
+
 fn credentials(options: &Options) -> Result<File> {
-    let Some(path) = &options.credentials else { return Ok(File::default()) };
-    let text = std::fs::read_to_string(path).context(|| format!("credentials in {}", path.display()))?;
+    let path = match (&options.credentials, own_credentials()) {
+        (Some(path), _) => path.clone(),
+        (None, Some(path)) => path,
+        (None, None) => return Ok(File::default()),
+    };
+    let text = std::fs::read_to_string(&path).context(|| format!("credentials in {}", path.display()))?;
     File::parse(&text).map_err(|cause| Error::refused(format!("credentials in {}: {cause}", path.display())))
 }
 

@@ -341,6 +341,21 @@ fn a_redirection_is_followed_and_its_target_is_not_told_who_we_are() {
 }
 
 #[test]
+fn whoever_a_registry_sends_us_to_cannot_ask_who_we_are() {
+    let (registry, bytes, layer) = one();
+    let elsewhere = Registry::start();
+    elsewhere.contents(|contents| contents.file("/store/x", &bytes));
+    for challenge in [format!("Bearer realm=\"{}/token\"", elsewhere.url()), "Basic realm=\"x\"".to_owned()] {
+        registry.redirect(&layer, 1, &format!("{}/store/x", elsewhere.url()));
+        elsewhere.fault("/store/x", 1, Fault::Status(401, vec![("WWW-Authenticate".to_owned(), challenge)]));
+        let client = Client::of(&registry).credentials(&login(&registry, r#"{"auth": "dTpw"}"#));
+        client.fails("a/b:1", "status 401");
+    }
+    assert!(elsewhere.requests().iter().all(|head| head.header("authorization").is_none()));
+    assert_eq!(elsewhere.requests_for("/token").len(), 0);
+}
+
+#[test]
 fn redirections_in_a_circle_and_to_somewhere_strange_are_not_followed() {
     let (registry, _, layer) = one();
     let client = Client::of(&registry);
@@ -470,7 +485,7 @@ fn a_layer_that_comes_twice_is_given_twice_and_one_that_fails_fails_the_pull() {
 
 fn fetch(client: &Client, prefix: &str, reference: &str) -> Result<Option<Vec<u8>>> {
     let found = image::pull::appc::fetch(&client.settings, prefix, &reference.parse().unwrap())?;
-    Ok(found.map(|mut file| {
+    Ok(found.map(|(mut file, _)| {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).unwrap();
         bytes

@@ -13,11 +13,11 @@ use crate::platform::Platform;
 use crate::reference::Appc;
 use crate::settings::Settings;
 
-/// The archive of an image; none if there is no such. Nothing of it is checked yet.
+/// The archive of an image and its address; none if there is no such. Nothing of it is checked yet.
 ///
 /// # Errors
 /// It cannot be had.
-pub fn fetch(settings: &Settings, prefix: &str, reference: &Appc) -> Result<Option<File>> {
+pub fn fetch(settings: &Settings, prefix: &str, reference: &Appc) -> Result<Option<(File, String)>> {
     let url = address(prefix, reference, &Platform::host());
     let options = &settings.pull;
     check_protection(&url, reference, &options.insecure).context(|| format!("unable to fetch {url}"))?;
@@ -27,7 +27,7 @@ pub fn fetch(settings: &Settings, prefix: &str, reference: &Appc) -> Result<Opti
     let fetch = Fetch { http: &http, staging: &staging, largest: options.largest, report: &report };
     let found = fetch.get(&url).context(|| "unable to fetch an image");
     report.finish();
-    found
+    Ok(found?.map(|file| (file, url)))
 }
 
 /// Where an image is: `PREFIX{name}-{version}-{os}-{arch}.aci`. What is not said is `latest` and this machine's.

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 
 use super::endpoint::Endpoint;
 
+/// What Docker keeps the credentials of its own registry under.
+const HUB_KEY: &str = "https://index.docker.io/v1/";
+
 /// What proves who we are.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
@@ -79,29 +82,30 @@ impl File {
             .map_err(|error| format!("line {}: it is no docker config.json", error.line()))
     }
 
-    /// What it has for a registry.
+    /// What it has for a registry, or the program that it names for it: that is asked by `ask`, with the name of the
+    /// program and that of the registry.
     ///
     /// # Errors
     /// It has something, of which we can make no use.
-    pub fn find(&self, endpoint: &Endpoint) -> Result<Option<Credentials>, String> {
+    pub fn find(
+        &self,
+        endpoint: &Endpoint,
+        ask: impl Fn(&str, &str) -> Result<Option<Credentials>, String>,
+    ) -> Result<Option<Credentials>, String> {
         let matching = |key: &&String| is_for(key, endpoint);
-        if let Some((key, entry)) = self.auths.iter().find(|(key, _)| matching(key)) {
-            if let Some(credentials) =
+        let entry = self.auths.iter().find(|(key, _)| matching(key));
+        if let Some((key, entry)) = entry
+            && let Some(credentials) =
                 entry.credentials().ok_or_else(|| format!("its entry {key:?} is damaged"))?
-            {
-                return Ok(Some(credentials));
-            }
-            // An entry without contents says that somebody else keeps them.
-            if let Some(store) = &self.store {
-                return Err(format!(
-                    "its credentials are kept by docker-credential-{store}, which is not asked"
-                ));
-            }
+        {
+            return Ok(Some(credentials));
         }
-        match self.helpers.iter().find(|(key, _)| matching(key)) {
-            Some((_, helper)) => {
-                Err(format!("its credentials are kept by docker-credential-{helper}, which is not asked"))
-            }
+        let helper = self.helpers.iter().find(|(key, _)| matching(key)).map(|(_, helper)| helper);
+        // An entry without contents says that somebody else keeps them.
+        let store = self.store.as_ref().filter(|store| entry.is_some() && !store.is_empty());
+        match helper.or(store) {
+            Some(helper) if endpoint.is_hub() => ask(helper, HUB_KEY),
+            Some(helper) => ask(helper, &endpoint.authority()),
             None => Ok(None),
         }
     }
@@ -143,7 +147,9 @@ mod tests {
     use super::*;
 
     fn find(text: &str, registry: &str) -> Result<Option<Credentials>, String> {
-        File::parse(text).unwrap().find(&Endpoint::parse(registry, &[]).unwrap())
+        File::parse(text).unwrap().find(&Endpoint::parse(registry, &[]).unwrap(), |helper, server| {
+            Err(format!("asked: docker-credential-{helper} {server}"))
+        })
     }
 
     fn password(user: &str, password: &str) -> Option<Credentials> {
@@ -168,10 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn who_keeps_credentials_for_others_is_asked_for_what_they_have() {
+        let store = r#"{"auths": {"r.example": {}, "docker.io": {}, "own.example": {"auth": "dTpw"}}, "credsStore": "pass"}"#;
+        assert_eq!(find(store, "r.example").unwrap_err(), "asked: docker-credential-pass r.example");
+        let hub = "asked: docker-credential-pass https://index.docker.io/v1/";
+        assert_eq!(find(store, "registry-1.docker.io").unwrap_err(), hub);
+        assert_eq!(find(store, "own.example"), Ok(password("u", "p")));
+        assert_eq!(find(store, "other.example"), Ok(None), "nobody has logged in there");
+        let helpers = r#"{"credHelpers": {"g.example:5000": "gcloud"}, "credsStore": "pass"}"#;
+        assert_eq!(
+            find(helpers, "g.example:5000").unwrap_err(),
+            "asked: docker-credential-gcloud g.example:5000"
+        );
+        assert_eq!(find(helpers, "g.example"), Ok(None));
+    }
+
+    #[test]
     fn what_cannot_be_used_is_said_and_a_secret_is_not() {
-        let helper = r#"{"auths": {"r.example": {}}, "credsStore": "pass"}"#;
-        assert!(find(helper, "r.example").unwrap_err().contains("docker-credential-pass"));
-        assert!(find(r#"{"credHelpers": {"g.example": "gcloud"}}"#, "g.example").is_err());
         for damaged in ["!!", "bm9jb2xvbg=="] {
             let text = format!(r#"{{"auths": {{"r.example": {{"auth": "{damaged}"}}}}}}"#);
             assert!(find(&text, "r.example").unwrap_err().contains("damaged"));

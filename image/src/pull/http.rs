@@ -231,7 +231,7 @@ impl Answer {
     #[must_use]
     pub fn complaint(self) -> Failure {
         let status = self.status;
-        let wait = self.header("retry-after").and_then(retry_after);
+        let wait = self.header("retry-after").and_then(|after| retry_after(after, self.header("date")));
         let mut bytes = Vec::new();
         // What cannot be read says nothing.
         let _ = self.body().take(COMPLAINT).read_to_end(&mut bytes);

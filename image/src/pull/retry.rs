@@ -71,15 +71,64 @@ pub fn passes(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Reads `Retry-After` in its form of seconds. A date is not worth a calendar: the pause is then our own.
+/// How long `Retry-After` asks us to wait (RFC 9110, section 10.2.3): so many seconds, or until a time, which counts
+/// from what the one who answers says that it is (its header `Date`), and not from what our clock says.
 #[must_use]
-pub fn retry_after(header: &str) -> Option<Duration> {
-    header.trim().parse().ok().map(Duration::from_secs)
+pub fn retry_after(header: &str, date: Option<&str>) -> Option<Duration> {
+    let header = header.trim();
+    if let Ok(seconds) = header.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let (until, now) = (moment(header)?, moment(date?.trim())?);
+    Some(Duration::from_secs(until.saturating_sub(now)))
+}
+
+/// A time such as `Sun, 06 Nov 1994 08:49:37 GMT`, in seconds since the year 0. Older forms are not understood.
+fn moment(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_, rest) = text.split_once(", ")?;
+    let mut words = rest.split(' ');
+    let mut word = || words.next();
+    let (day, month, year, time) = (word()?, word()?, word()?, word()?);
+    let month = MONTHS.iter().position(|name| *name == month)? as u64;
+    let (day, year) = (number(day, 1, 31)?, number(year, 1, 9999)?);
+    let mut parts = time.split(':').map(|part| number(part, 0, 60));
+    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+    if word() != Some("GMT") || word().is_some() || parts.next().is_some() {
+        return None;
+    }
+    // Years that begin with March have their leap day at the end.
+    let (year, month) = if month < 2 { (year - 1, month + 10) } else { (year, month - 2) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day;
+    Some(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+}
+
+fn number(text: &str, least: u64, most: u64) -> Option<u64> {
+    text.parse().ok().filter(|number| (least..=most).contains(number))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_as_far_apart_as_they_are() {
+        let since = |text: &str| moment(text).unwrap() - moment("Thu, 01 Jan 1970 00:00:00 GMT").unwrap();
+        assert_eq!(since("Sun, 06 Nov 1994 08:49:37 GMT"), 784_111_777);
+        assert_eq!(since("Sat, 21 Nov 2026 20:22:39 GMT"), 1_795_292_559);
+        for bad in [
+            "",
+            "Sun, 06 Nov 1994 08:49 GMT",
+            "Sun, 06 Non 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 06 Nov 1994 99:49:37 GMT",
+        ] {
+            assert_eq!(moment(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn pauses_double_and_end() {
@@ -101,11 +150,16 @@ mod tests {
 
     #[test]
     fn a_registry_is_waited_for_as_it_asks_within_reason() {
-        let after = |status, header| Attempts::new(true).after(Setback::Status(status, retry_after(header)));
+        const NOW: Option<&str> = Some("Tue, 29 Feb 2000 23:59:50 GMT");
+        let after =
+            |status, header| Attempts::new(true).after(Setback::Status(status, retry_after(header, NOW)));
         assert_eq!(after(429, "7"), Some(Duration::from_secs(7)));
         assert_eq!(after(503, "0"), Some(FIRST));
         assert_eq!(after(429, "3600"), None);
-        assert_eq!(after(429, "Fri, 31 Dec 1999 23:59:59 GMT"), Some(FIRST));
+        assert_eq!(after(429, "Wed, 01 Mar 2000 00:00:07 GMT"), Some(Duration::from_secs(17)));
+        assert_eq!(after(429, "Fri, 31 Dec 1999 23:59:59 GMT"), Some(FIRST), "it is over");
+        assert_eq!(after(429, "Wed, 01 Mar 2000 02:00:00 GMT"), None, "too long");
+        assert_eq!(after(429, "tomorrow"), Some(FIRST), "not understood");
         for last in [400, 401, 403, 404, 416] {
             assert_eq!(after(last, "1"), None, "{last}");
         }

@@ -104,8 +104,9 @@ impl Session {
         let mut authorization = self.known(request.repository);
         let mut challenged = false;
         loop {
-            let answer = self.send(http, request, authorization.as_deref())?;
-            if answer.status != 401 || challenged {
+            let (answer, from) = self.send(http, request, authorization.as_deref())?;
+            // Where the registry has sent us, nobody may ask who we are: what they name would be told.
+            if answer.status != 401 || challenged || !same_origin(&from, request.url) {
                 return if matches!(answer.status, 200 | 206) { Ok(answer) } else { Err(answer.complaint()) };
             }
             challenged = true;
@@ -132,13 +133,13 @@ impl Session {
         }
     }
 
-    /// Sends a request, and follows redirections; only the registry itself hears who we are.
+    /// Sends a request, and follows redirections; only the registry itself hears who we are. Tells who has answered.
     fn send(
         &self,
         http: &Http,
         request: Request<'_>,
         authorization: Option<&str>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<(Answer, String), Failure> {
         let range = format!("bytes={}-", request.from);
         let mut url = request.url.to_owned();
         for _ in 0..=REDIRECTIONS {
@@ -151,7 +152,7 @@ impl Session {
             }
             let answer = http.get(&url, &headers)?;
             if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
-                return Ok(answer);
+                return Ok((answer, url));
             }
             let location = answer.header("location").unwrap_or_default();
             url = follow(&url, location)

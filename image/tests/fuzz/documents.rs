@@ -85,7 +85,7 @@ pub(crate) fn case(random: &mut Random) {
     let _ = image::appc::ImageManifest::parse(&bytes);
     let endpoint = Endpoint::parse("r:5000", &[]).unwrap();
     if let Ok(file) = File::parse(&String::from_utf8_lossy(&bytes)) {
-        let _ = file.find(&endpoint);
+        let _ = file.find(&endpoint, |_, _| Ok(None));
     }
     let header = String::from_utf8_lossy(&changed(random, &HEADERS)).into_owned();
     let _ = challenge::parse(&header);
