@@ -20,6 +20,8 @@ pub struct ImageManifest {
     pub config: Config,
     /// The images below it, the lowest first.
     pub dependencies: Vec<Dependency>,
+    /// All that is to be left of it and of those, if that is said.
+    pub whitelist: Vec<String>,
 }
 
 /// An image that lies below another.
@@ -79,9 +81,6 @@ impl ImageManifest {
                 raw.ac_kind
             )));
         }
-        if raw.path_whitelist.is_some_and(|paths| !paths.is_empty()) {
-            return Err(Error::refused("manifest: a pathWhitelist is not supported"));
-        }
         // The same rules as for references.
         let name: Appc = named(&raw.name)?;
         let dependencies = raw.dependencies.unwrap_or_default().into_iter().map(dependency);
@@ -90,6 +89,7 @@ impl ImageManifest {
             labels: labels(raw.labels)?,
             config: raw.app.map(config).unwrap_or_default(),
             dependencies: dependencies.collect::<Result<_>>()?,
+            whitelist: raw.path_whitelist.unwrap_or_default(),
         })
     }
 
@@ -213,7 +213,7 @@ mod tests {
         assert!(parse(kind).unwrap().config.cmd.is_empty());
         let null = parse(&format!(r#"{kind},"app":{{"exec":null,"user":"0","group":"0"}}"#)).unwrap();
         assert_eq!((null.config.cmd.len(), null.config.user.as_str()), (0, "0:0"));
-        assert!(parse(&format!(r#"{kind},"pathWhitelist":["/a"]"#)).is_err());
+        assert_eq!(parse(&format!(r#"{kind},"pathWhitelist":["/a"]"#)).unwrap().whitelist, ["/a"]);
         assert!(parse(&format!(r#"{kind},"dependencies":[{{"imageName":"a/../b"}}]"#)).is_err());
         let label = r#"{"name":"version","value":"../../x"}"#;
         assert!(

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::platform::Platform;
 use crate::reference::{Appc, Docker, Layout, Reference};
 use crate::settings::{Kind, Settings};
-use crate::source::{self, Aci, Finder, Source};
+use crate::source::{self, Aci, Finder, Located, Source};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -24,9 +24,9 @@ pub fn find(settings: &Settings, reference: &Reference) -> Result<Box<dyn Source
         Reference::Oci(layout) => open(settings, &layout_path(settings, layout)),
         Reference::Appc(wanted) => {
             let mut find = finder(settings);
-            let path = find(wanted)?;
+            let found = find(wanted)?;
             // Whoever found it may hold what it is in.
-            Ok(Box::new(Aci::new(&path, find)))
+            Ok(Box::new(Aci::new(found, find)))
         }
     }
 }
@@ -112,13 +112,13 @@ fn finder(settings: &Settings) -> Finder {
             places.insert(0, format!("{prefix}{name}"));
         }
         if let Some(path) = places.iter().map(PathBuf::from).find(|path| path.is_file()) {
-            return Ok(path);
+            return Ok(path.into());
         }
-        if let Some(file) = fetched(&settings, wanted)? {
+        if let Some((file, name)) = fetched(&settings, wanted)? {
             // It has no name; it is there as long as it is held.
             let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
             held.push(file);
-            return Ok(path);
+            return Ok(Located { path, name });
         }
         if let Some(prefix) = settings.appc_prefix.as_ref().filter(|prefix| !prefix.starts_with('/')) {
             places.push(format!("{prefix}{name}"));
@@ -128,7 +128,7 @@ fn finder(settings: &Settings) -> Finder {
 }
 
 /// One that is fetched, if the settings say where from.
-fn fetched(settings: &Settings, wanted: &Appc) -> Result<Option<File>> {
+fn fetched(settings: &Settings, wanted: &Appc) -> Result<Option<(File, String)>> {
     let Some(prefix) = settings.appc_prefix.as_ref().filter(|prefix| !prefix.starts_with('/')) else {
         return Ok(None);
     };

@@ -34,14 +34,26 @@ impl Platform {
         }
     }
 
-    /// Whether an image for `other` runs here. A variant that is not said is any.
+    /// Whether an image for `other` runs here. A variant that is not said is any; a later ARM (of 32 bits) runs what is
+    /// for an earlier one.
     #[must_use]
     pub fn runs(&self, other: &Platform) -> bool {
         let variants = match (&self.variant, &other.variant) {
-            (Some(ours), Some(theirs)) => ours == theirs,
+            (Some(ours), Some(theirs)) => {
+                ours == theirs || self.architecture == "arm" && other.level() <= self.level()
+            }
             (None | Some(_), None) | (None, Some(_)) => true,
         };
         self.os == other.os && self.architecture == other.architecture && variants
+    }
+}
+
+impl Platform {
+    /// The number of its variant: 7 of `v7`. Of what cannot be read it is more than any.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        let number = |variant: &String| variant.strip_prefix('v')?.parse().ok();
+        self.variant.as_ref().map_or(0, |variant| number(variant).unwrap_or(u32::MAX))
     }
 }
 

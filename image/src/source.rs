@@ -9,7 +9,7 @@ mod legacy;
 #[cfg(test)]
 mod tests;
 
-pub use aci::{Aci, Finder};
+pub use aci::{Aci, Finder, Located};
 pub use archive::Archive;
 pub use content::Oci;
 pub use docker::Docker;
@@ -101,6 +101,8 @@ pub enum Form {
     Changes,
     /// An App Container Image: its root is below `rootfs`, and takes nothing away.
     Aci,
+    /// The same, of which and of what lies below it only what its `pathWhitelist` names is left.
+    Listed,
 }
 
 /// Where the bytes of a layer are.
@@ -136,7 +138,7 @@ pub fn open(path: &Path, scratch: &Path, find: Finder) -> Result<Box<dyn Source>
         return Ok(Box::new(Docker::new(archive).context(shown)?));
     }
     if archive.has("manifest") {
-        return Ok(Box::new(Aci::new(path, find)));
+        return Ok(Box::new(Aci::new(path.to_owned().into(), find)));
     }
     Err(Error::refused(format!(
         "{} is no image: it has neither index.json nor manifest.json, repositories or manifest",

@@ -6,8 +6,10 @@
 //! archive only implies have what lower layers say of them; and what is taken away is known apart from the tree.
 
 pub mod apply;
+mod bzip2;
 pub mod finish;
 pub mod inflate;
+mod listed;
 pub mod make;
 pub mod name;
 #[cfg(test)]
@@ -130,7 +132,7 @@ impl Unpacker<'_> {
     fn entry(&mut self, entry: &Entry, data: &mut impl Read) -> Result<()> {
         match self.form {
             Form::Changes => self.change(entry, data),
-            Form::Aci => self.aci(entry, data),
+            Form::Aci | Form::Listed => self.aci(entry, data),
         }
     }
 

@@ -46,7 +46,7 @@ fn prepare(place: &Place) -> Prepared {
 
 #[test]
 fn exit_codes_tell_what_is_wrong() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     place.write("bad.tar", b"no archive");
     for (words, code, said) in [
         (vec!["inspect", "abc"], 3, "docker:///abc:latest is not in the store"),
@@ -70,7 +70,7 @@ fn exit_codes_tell_what_is_wrong() {
 
 #[test]
 fn the_names_of_the_first_draft_and_of_mesos_are_options() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     save(&place, "abc:1", &json!({}), "one");
     let (store, local) = (place.path("other-store"), place.path("local"));
     for (at, options) in [
@@ -97,7 +97,7 @@ fn the_names_of_the_first_draft_and_of_mesos_are_options() {
 
 #[test]
 fn archives_name_their_images_themselves_or_are_told() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     let layer = archive(&[Item::file("f", "")]);
     place.write("named.tar", &archive(&docker(&["a:1", "b:2"], &json!({}), std::slice::from_ref(&layer))));
     assert_eq!(place.good(&["import", &place.path("named.tar")]).lines().count(), 2);
@@ -112,7 +112,7 @@ fn archives_name_their_images_themselves_or_are_told() {
 
 #[test]
 fn an_app_container_image_is_found_by_simple_discovery() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     let bytes = gzip(&aci("image", "latest", &json!({}), &[Item::file("tmp/test", "test")]));
     let arch = if images::architecture() == "arm64" { "aarch64" } else { images::architecture() };
     place.write(&format!("discovery/image-latest-linux-{arch}.aci"), &bytes);
@@ -124,7 +124,7 @@ fn an_app_container_image_is_found_by_simple_discovery() {
 
 #[test]
 fn a_service_is_prepared_as_its_image_and_its_definition_say() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     let process = json!({
         "Entrypoint": ["prog"], "Cmd": ["x"], "Env": ["PATH=/bin", "LD_LIBRARY_PATH=/l", "bad"], "User": "web",
         "WorkingDir": "/work/here", "StopSignal": "SIGQUIT",
@@ -157,7 +157,7 @@ fn a_service_is_prepared_as_its_image_and_its_definition_say() {
 
 #[test]
 fn what_the_definition_says_of_the_command_wins() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     save(&place, "abc:1", &json!({"Entrypoint": ["/bin/prog"], "Cmd": ["x"]}), "one");
     let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let command = |change: &dyn Fn(&mut Definition)| {
@@ -185,7 +185,7 @@ fn what_the_definition_says_of_the_command_wins() {
 
 #[test]
 fn a_new_version_is_a_start_away_and_the_old_root_stays_until_then() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     save(&place, "abc:1", &json!({"Cmd": ["/bin/prog"]}), "one");
     definition(&place, |_| {});
     let first = prepare(&place).root;
@@ -217,7 +217,7 @@ fn a_new_version_is_a_start_away_and_the_old_root_stays_until_then() {
 
 #[test]
 fn volumes_are_paths_outside_or_images_and_lead_where_the_roots_links_lead() {
-    let place = Place::new();
+    let Some(place) = Place::new() else { return };
     save(&place, "abc:1", &json!({"Cmd": ["/bin/prog"]}), "one");
     save(&place, "data:1", &json!({}), "data");
     place.write("outside/file", b"");

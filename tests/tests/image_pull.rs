@@ -237,6 +237,11 @@ fn an_app_container_image_is_fetched_from_a_web_server() {
         3,
         "example.com/app",
     );
+    // What is damaged is named by where it is from.
+    server.contents(|contents| contents.file("/aci/example.com/app-3.0-linux-amd64.aci", &aci[..1000]));
+    let words = ["pull", "appc:example.com/app,version=3.0", "--appc-prefix", &prefix];
+    let said = other.fails(&words, 1, "/aci/example.com/app-3.0-linux-amd64.aci: ");
+    assert!(!said.contains("/proc/"), "{said}");
 }
 
 // --- what a person is told ---
@@ -263,6 +268,48 @@ fn each_failure_has_its_words_and_its_code() {
     .unwrap();
     let said = client.fails(&["pull", "a/b:1", "--docker-config", login.to_str().unwrap()], 1, "status 401");
     assert!(!said.contains("wrong") && !said.contains("dTp3"), "{said}");
+}
+
+#[test]
+fn credentials_are_those_of_dockers_own_file_and_of_the_program_that_it_names() {
+    use std::os::unix::fs::PermissionsExt;
+    let (registry, _) = registry();
+    registry.access(Access::Basic("u".to_owned(), "secret".to_owned()));
+    let client = Client::of(&registry.url());
+    let home = client.directory.path().join("home");
+    std::fs::create_dir_all(home.join(".docker")).unwrap();
+    let config = format!(r#"{{"credHelpers": {{"{}": "test"}}}}"#, registry.address());
+    std::fs::write(home.join(".docker/config.json"), config).unwrap();
+    let helper = |answer: &str| {
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" = get ] && read -r server; echo \"$server\" > {}/asked\n{answer}\n",
+            home.display()
+        );
+        let path = home.join("docker-credential-test");
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let pull = || {
+        let mut command = client.command(&["pull", "a/b:1"]);
+        let path = format!("{}:{}", home.display(), std::env::var("PATH").unwrap());
+        let output =
+            command.env("HOME", &home).env("PATH", path).env_remove("DOCKER_CONFIG").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    helper("echo 'credentials not found in native keychain'; exit 1");
+    assert!(pull().1.contains("it wants a name and a password"), "{}", pull().1);
+    helper("echo 'the vault is locked'; exit 1");
+    assert!(pull().1.contains("docker-credential-test has failed: the vault is locked"), "{}", pull().1);
+    helper("echo '{\"Username\": \"u\", \"Secret\": \"wrong\"}'");
+    let (code, said) = pull();
+    assert!(code == Some(1) && said.contains("status 401") && !said.contains("wrong"), "{said}");
+    helper("echo '{\"ServerURL\": \"x\", \"Username\": \"u\", \"Secret\": \"secret\"}'");
+    let (code, said) = pull();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(std::fs::read_to_string(home.join("asked")).unwrap().trim(), registry.address());
+    std::fs::remove_file(home.join("docker-credential-test")).unwrap();
+    std::fs::remove_dir_all(client.store()).unwrap();
+    assert!(pull().1.contains("unable to ask docker-credential-test: No such file"), "{}", pull().1);
 }
 
 #[test]

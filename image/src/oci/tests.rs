@@ -55,6 +55,12 @@ fn an_index_is_asked_for_a_platform() {
     assert_eq!(chosen.platform, Some(platform(Some("v7"), "arm")));
     let error = two.choose(&platform(None, "amd64"), "i").unwrap_err().to_string();
     assert_eq!(error, "image index i: no image for linux/amd64 (there are: linux/arm/v6, linux/arm/v7)");
+    let four = parse(&[arm("v5"), arm("v6"), arm("v8"), entry("")]);
+    let chosen = four.choose(&platform(Some("v7"), "arm"), "i").unwrap();
+    assert_eq!(chosen.platform, Some(platform(Some("v6"), "arm")), "the latest that runs here");
+    let chosen = four.choose(&platform(None, "arm"), "i").unwrap();
+    assert_eq!(chosen.platform, Some(platform(Some("v5"), "arm")), "the one that asks for the least");
+    assert!(two.choose(&platform(Some("v5"), "arm"), "i").is_err());
     assert!(parse(&[arm("v6"), entry("")]).choose(&platform(None, "amd64"), "i").unwrap().platform.is_none());
 }
 

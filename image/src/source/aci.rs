@@ -12,23 +12,38 @@ use crate::unpack::inflate;
 use crate::unpack::name;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Finds the archive of an image that another depends on.
-pub type Finder = Box<dyn FnMut(&Appc) -> Result<PathBuf>>;
+pub type Finder = Box<dyn FnMut(&Appc) -> Result<Located>>;
+
+/// Where an archive is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Where it can be read; what was fetched has no name of its own.
+    pub path: PathBuf,
+    /// Where it is from, for people.
+    pub name: String,
+}
+
+impl From<PathBuf> for Located {
+    fn from(path: PathBuf) -> Located {
+        Located { name: path.display().to_string(), path }
+    }
+}
 
 /// How deep images may depend on one another.
 const DEPTH: usize = 64;
 
 /// The archive of an image, and those of what it depends on.
 pub struct Aci {
-    path: PathBuf,
+    at: Located,
     find: Finder,
 }
 
 /// What was found in an archive.
 struct Opened {
-    path: PathBuf,
+    at: Located,
     id: Digest,
     manifest: ImageManifest,
 }
@@ -36,8 +51,8 @@ struct Opened {
 impl Aci {
     /// The image of an archive.
     #[must_use]
-    pub fn new(path: &Path, find: Finder) -> Aci {
-        Aci { path: path.to_owned(), find }
+    pub fn new(at: Located, find: Finder) -> Aci {
+        Aci { at, find }
     }
 
     /// Adds an image after those that it depends on, each once.
@@ -55,9 +70,14 @@ impl Aci {
         for dependency in &image.manifest.dependencies {
             let wanted = &dependency.0;
             let what = || format!("{} depends on appc:{wanted}", image.manifest.name);
-            let path = (self.find)(wanted).context(what)?;
-            let found = read(&path).context(what)?;
+            let found = (self.find)(wanted).context(what)?;
+            let found = read(&found).context(what)?;
             check(&found, wanted).context(what)?;
+            if !found.manifest.whitelist.is_empty() {
+                let error =
+                    "it has a pathWhitelist, which only an image that no other depends on may have here";
+                return Err(Error::refused(error)).context(what);
+            }
             self.collect(found, above, done)?;
         }
         above.pop();
@@ -68,7 +88,7 @@ impl Aci {
 
 impl Source for Aci {
     fn describe(&mut self, reference: &Reference, platform: &Platform) -> Result<Found> {
-        let image = read(&self.path)?;
+        let image = read(&self.at)?;
         match reference {
             Reference::Appc(wanted) => check(&image, wanted)?,
             Reference::Docker(_) | Reference::Oci(_) => {
@@ -83,14 +103,14 @@ impl Source for Aci {
         let mut images = Vec::new();
         self.collect(image, &mut Vec::new(), &mut images)?;
         let layer = |image: Opened| LayerSource {
+            form: if image.manifest.whitelist.is_empty() { Form::Aci } else { Form::Listed },
             blob: Blob {
-                place: image.path.to_string_lossy().into_owned(),
+                place: image.at.path.to_string_lossy().into_owned(),
                 media_type: String::new(),
                 digest: None,
                 size: None,
             },
             diff_id: Some(image.id),
-            form: Form::Aci,
         };
         let layers = images.into_iter().map(layer).collect();
         Ok(Found { id, config, platform: runs_on, created: None, layers })
@@ -101,7 +121,7 @@ impl Source for Aci {
     }
 
     fn names(&mut self) -> Result<Vec<Reference>> {
-        let manifest = read(&self.path)?.manifest;
+        let manifest = read(&self.at)?.manifest;
         let mut appc: Appc = manifest.name.parse()?;
         appc.labels = manifest.labels;
         appc.to_string().parse().map(|appc| vec![Reference::Appc(appc)])
@@ -109,7 +129,7 @@ impl Source for Aci {
 }
 
 fn check(image: &Opened, wanted: &Appc) -> Result<()> {
-    let shown = || image.path.display().to_string();
+    let shown = || image.at.name.clone();
     if let Some(expected) = wanted.id.as_ref().filter(|expected| **expected != image.id) {
         return Err(Error::refused(format!("{}: id {expected} expected, {} found", shown(), image.id)));
     }
@@ -117,15 +137,15 @@ fn check(image: &Opened, wanted: &Appc) -> Result<()> {
 }
 
 /// Reads an archive from end to end: its manifest, and the digest of all of it, uncompressed, which is its id.
-fn read(path: &Path) -> Result<Opened> {
-    let shown = || path.display().to_string();
+fn read(at: &Located) -> Result<Opened> {
+    let shown = || at.name.clone();
     let limits = Limits::default();
-    let file = File::open(path).context(shown)?;
+    let file = File::open(&at.path).context(shown)?;
     let archive = inflate::reader(file, limits.ratio).context(shown)?;
     let mut checked = Checked::new(archive, Algorithm::Sha512, limits.bytes, shown());
     let manifest = manifest(&mut checked, limits).context(shown)?;
     let (id, _) = checked.drain()?;
-    Ok(Opened { path: path.to_owned(), id, manifest })
+    Ok(Opened { at: at.clone(), id, manifest })
 }
 
 fn manifest(archive: &mut impl Read, limits: Limits) -> Result<ImageManifest> {

@@ -36,7 +36,7 @@ impl Archive {
         let mut file = File::open(path)?;
         let mut start = [0; 16];
         let filled = file.read_at(&mut start, 0)?;
-        if inflate::detect(start.get(..filled).unwrap_or_default())? != Compression::None {
+        if inflate::detect(start.get(..filled).unwrap_or_default()) != Compression::None {
             file = decompressed(file, scratch)?;
         }
         let file = Arc::new(file);

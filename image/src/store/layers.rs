@@ -23,6 +23,7 @@ impl Chain {
         let form = match form {
             Form::Changes => "changes",
             Form::Aci => "aci",
+            Form::Listed => "listed",
         };
         let below = below.map_or("", |chain| &chain.0);
         Chain(Digest::of(Algorithm::Sha256, format!("{form} {diff_id} {below}").as_bytes()).hex().to_owned())

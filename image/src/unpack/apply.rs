@@ -149,7 +149,7 @@ impl Unpacker<'_> {
     }
 
     /// Takes away what is at a path, whoever's it is: something else comes there.
-    fn clear(&mut self, path: &[u8]) -> Result<()> {
+    pub(super) fn clear(&mut self, path: &[u8]) -> Result<()> {
         let Some(id) = self.view.at(path) else { return Ok(()) };
         let own = self.view.node(id).is_some_and(|node| node.layer == self.layer());
         if self.view.prune(path, self.layer()) {
@@ -174,9 +174,9 @@ impl Unpacker<'_> {
         let wrong = |error: Error| error.during("what it is a link to");
         let parts = name::parts(target).map_err(wrong)?;
         let parts = match parts.split_first() {
-            Some((&b"rootfs", rest)) if self.form == Form::Aci => rest.to_vec(),
-            _ if self.form == Form::Aci => return Err(wrong(Error::refused("outside of its rootfs"))),
-            _ => parts,
+            _ if self.form == Form::Changes => parts,
+            Some((&b"rootfs", rest)) => rest.to_vec(),
+            _ => return Err(wrong(Error::refused("outside of its rootfs"))),
         };
         let Some((name, directory)) = parts.split_last() else {
             return Err(wrong(Error::refused("the root")));

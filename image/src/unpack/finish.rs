@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 
 impl Unpacker<'_> {
     pub(super) fn finish(mut self) -> Result<Unpacked> {
+        self.keep_what_is_listed()?;
         self.done.changes = self.changes();
         let removed: Vec<Vec<u8>> = self.done.changes.removed.iter().cloned().collect();
         for path in removed {

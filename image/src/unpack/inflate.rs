@@ -1,10 +1,18 @@
 //! Decompression, by what the first bytes say.
 
+#[cfg(test)]
+mod tests;
+
+use super::bzip2::Bzip2;
 use crate::error::{Error, Result};
+use lzma_rust2::XzReader;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Up to here nothing is said of how much it has grown: small archives of zeros are no harm.
 const GRACE: u64 = 256 << 20;
+
+/// How much memory, in KiB, xz may ask for: four times what its highest level needs (xz(1)).
+const XZ_MEMORY: u32 = 256 << 10;
 
 /// How something is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,35 +23,47 @@ pub enum Compression {
     Gzip,
     /// By zstd (RFC 8878).
     Zstd,
+    /// By bzip2.
+    Bzip2,
+    /// By xz ("The .xz File Format", version 1.2).
+    Xz,
 }
 
 /// What the first bytes say.
-///
-/// # Errors
-/// It is of a kind that is not supported.
-pub fn detect(start: &[u8]) -> Result<Compression> {
-    let unsupported =
-        |name: &str| Err(Error::refused(format!("it is compressed by {name}, which is not supported")));
+#[must_use]
+pub fn detect(start: &[u8]) -> Compression {
     match start {
-        [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Compression::Zstd),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => unsupported("xz"),
-        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => unsupported("bzip2"),
-        _ => Ok(Compression::None),
+        [0x1f, 0x8b, ..] => Compression::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
+        // A block, or the end of what is empty.
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..]
+        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => Compression::Bzip2,
+        _ => Compression::None,
     }
 }
 
 /// Reads what `inner` has, decompressed. What has grown more than `ratio` times is refused.
 ///
 /// # Errors
-/// It cannot be read, or is of a kind that is not supported.
+/// It cannot be read.
 pub fn reader<'a>(inner: impl Read + 'a, ratio: u64) -> Result<Box<dyn Read + 'a>> {
-    let mut inner = BufReader::with_capacity(1 << 16, Counted { inner, read: 0, ratio });
+    reader_from(inner, ratio, GRACE)
+}
+
+fn reader_from<'a>(inner: impl Read + 'a, ratio: u64, grace: u64) -> Result<Box<dyn Read + 'a>> {
+    let mut inner = BufReader::with_capacity(1 << 16, Counted { inner, read: 0, ratio, grace });
     let start = fill(&mut inner)?;
-    Ok(match detect(&start)? {
-        Compression::None => Box::new(Start { start, at: 0, inner }),
-        Compression::Gzip => Box::new(Bounded { inner: Gzip::new(Start { start, at: 0, inner }), out: 0 }),
-        Compression::Zstd => Box::new(Bounded { inner: Zstd::new(Start { start, at: 0, inner }), out: 0 }),
+    let how = detect(&start);
+    let start = Start { start, at: 0, inner };
+    Ok(match how {
+        Compression::None => Box::new(start),
+        Compression::Gzip => Box::new(Bounded { inner: Gzip::new(start), out: 0 }),
+        Compression::Zstd => Box::new(Bounded { inner: Zstd::new(start), out: 0 }),
+        Compression::Bzip2 => Box::new(Bounded { inner: Bzip2::new(start), out: 0 }),
+        Compression::Xz => {
+            Box::new(Bounded { inner: XzReader::new_mem_limit(start, true, XZ_MEMORY), out: 0 })
+        }
     })
 }
 
@@ -59,6 +79,8 @@ struct Counted<R> {
     inner: R,
     read: u64,
     ratio: u64,
+    /// How much may come out of it in any case.
+    grace: u64,
 }
 
 impl<R: Read> Read for Counted<R> {
@@ -72,7 +94,7 @@ impl<R: Read> Read for Counted<R> {
 impl<R> Counted<R> {
     fn check(&self, out: u64) -> io::Result<()> {
         let (read, ratio) = (self.read.max(1), self.ratio);
-        if out > GRACE && out / read > ratio {
+        if out > self.grace && out / read > ratio {
             let message = format!("{read} bytes became more than {ratio} times as many by decompression");
             return Err(Error::refused(message).into());
         }
@@ -149,6 +171,26 @@ impl<R: Read> Decompressor for Gzip<R> {
 
     fn check(&self, out: u64) -> io::Result<()> {
         self.0.get_ref().inner.get_ref().check(out)
+    }
+}
+
+impl<R: Read> Decompressor for Bzip2<Start<R>> {
+    fn more(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer)
+    }
+
+    fn check(&self, out: u64) -> io::Result<()> {
+        self.source().inner.get_ref().check(out)
+    }
+}
+
+impl<R: Read> Decompressor for XzReader<Start<R>> {
+    fn more(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer).map_err(|error| damaged(error, "xz"))
+    }
+
+    fn check(&self, out: u64) -> io::Result<()> {
+        self.inner().inner.get_ref().check(out)
     }
 }
 

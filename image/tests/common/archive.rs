@@ -1,6 +1,17 @@
 //! Makes archives, good and bad ones, byte by byte.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test takes what it needs")]
 
+/// Whether this test may mount things; says so if not.
+#[allow(clippy::print_stderr, reason = "it is for whoever reads what tests say")]
+pub fn are_we_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        let test = std::thread::current();
+        eprintln!("NOT CHECKED: {}, which takes root", test.name().unwrap_or("a test"));
+    }
+    root
+}
+
 /// An entry to be.
 #[derive(Clone, Debug)]
 pub struct Item {
