@@ -107,6 +107,7 @@ impl Supervisor {
                 self.last_pid = Some(child.pid);
                 self.watch_notification(reader);
                 self.forget_text();
+                self.problem.clear();
                 Event::Spawned(child.pid)
             }
             Err(problem) => {

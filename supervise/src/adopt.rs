@@ -79,6 +79,9 @@ impl Supervisor {
         }
         if matches!(self.machine.reason(), Reason::SpawnFailed | Reason::PrepareFailed) {
             self.problem.clone_from(&old.reason);
+        } else if self.machine.reason() == Reason::GaveUp {
+            let problem = old.reason.strip_prefix(crate::narrate::NEVER_STARTED).unwrap_or_default();
+            problem.clone_into(&mut self.problem);
         }
         self.recall_text(&old.text);
         self.starved = old.starved;

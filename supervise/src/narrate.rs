@@ -54,6 +54,9 @@ fn idle(machine: &Machine) -> bool {
     machine.state() == State::Listening && machine.last_exit().is_some_and(|(status, _)| status.success())
 }
 
+/// What stands before the reason of the last of many failed starts.
+pub(crate) const NEVER_STARTED: &str = "gave up after too many failed starts: ";
+
 /// The line for a start that failed.
 pub(crate) fn spawn_failure(machine: &Machine, problem: &str, now: Tick) -> String {
     format!("warning: {problem} ({})", next(machine, now))
@@ -86,7 +89,7 @@ pub(crate) fn end(status: WaitStatus, starved: bool) -> String {
     if starved { "killed for want of memory".to_owned() } else { format!("ended with {status}") }
 }
 
-/// The reason in the status file. `problem` is that of the last failed start; `starved` is whether the last run ended
+/// The reason in the status file. `problem` is that of the last start, if it failed; `starved` is whether the last run ended
 /// for want of memory.
 pub(crate) fn reason(machine: &Machine, problem: &str, starved: bool) -> String {
     let last = || machine.last_exit().map(|(status, _)| end(status, starved)).unwrap_or_default();
@@ -95,6 +98,7 @@ pub(crate) fn reason(machine: &Machine, problem: &str, starved: bool) -> String 
         Reason::SpawnFailed | Reason::PrepareFailed => problem.to_owned(),
         Reason::PrepareTimedOut => UNPREPARED_IN_TIME.to_owned(),
         Reason::Died => last(),
+        Reason::GaveUp if !problem.is_empty() => format!("{NEVER_STARTED}{problem}"),
         Reason::GaveUp => format!("gave up after too many deaths, the last {}", last()),
         Reason::Permanent => format!("its finish script declared a permanent failure after it {}", last()),
         Reason::TimedOut => "took too long".to_owned(),

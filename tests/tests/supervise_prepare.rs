@@ -63,6 +63,20 @@ fn a_start_that_is_never_prepared_is_given_up_and_says_by_what_status() {
 }
 
 #[test]
+fn what_was_given_up_because_it_could_not_be_prepared_says_why_also_to_the_next_supervisor() {
+    let script = "echo no such image > @T/run/service/a/unprepared; exit 3";
+    let toml = "[restart]\ndelay = \"1ms\"\ngive-up = { deaths = 3, within = \"1h\" }";
+    let mut service = prepared_by(script, toml);
+    let said = "gave up after too many failed starts: unable to prepare its start: no such image";
+    assert_eq!(service.until(State::Failed).reason, said);
+    service.kill_supervisor();
+    service.start_again(&[]);
+    let next = service.supervisor();
+    let status = service.wait_for("the next has told of it", |status| status.supervisor == Some(next));
+    assert_eq!((status.state, status.reason.as_str()), (State::Failed, said));
+}
+
+#[test]
 fn a_command_that_is_not_there_is_a_failed_start() {
     let toml =
         "command = [\"sleep\", \"1\"]\n[prepare]\ncommand = [\"/no/such\"]\n[restart]\nwhen = \"never\"";
