@@ -26,12 +26,26 @@ pub(super) enum Telling {
 }
 
 pub(super) fn make(store: &Store, plan: &Plan<'_>) -> Result<()> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if !knows_each(&release) {
+        return make_by(store, plan, Telling::Links);
+    }
     match make_by(store, plan, Telling::Each) {
         Ok(()) => Ok(()),
         Err(_) => {
             empty(plan)?;
             make_by(store, plan, Telling::Links)
         }
+    }
+}
+
+/// Whether a kernel may know the option that names each layer: to be asked with it, one that does not would complain on
+/// the console at every start.
+fn knows_each(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map(|word| word.trim().parse::<u32>());
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 5),
+        _ => true,
     }
 }
 
@@ -155,4 +169,23 @@ fn finish(plan: &Plan<'_>) -> Result<()> {
         rustix::mount::mount_remount(plan.root, read_only, c"").context(|| "unable to make it read-only")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::knows_each;
+
+    #[test]
+    fn a_kernel_that_cannot_know_an_option_is_not_asked_with_it() {
+        for (release, knows) in [
+            ("6.1.0-56-cloud-amd64\n", false),
+            ("5.15.0", false),
+            ("6.5.0", true),
+            ("6.12-rc1", true),
+            ("7.0", true),
+            ("", true),
+        ] {
+            assert_eq!(knows_each(release), knows, "{release}");
+        }
+    }
 }
