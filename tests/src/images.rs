@@ -27,6 +27,18 @@ pub fn are_we_root(what: &str) -> bool {
     root
 }
 
+/// A program of those that they were made by, without the system that it belongs to.
+#[must_use]
+pub fn tool(name: &str) -> Command {
+    let tools = directory().join("tools");
+    let mut command = Command::new(tools.join("lib64/ld-linux-x86-64.so.2"));
+    command
+        .arg("--library-path")
+        .arg(tools.join("lib/x86_64-linux-gnu"))
+        .arg(tools.join("usr/bin").join(name));
+    command
+}
+
 /// Debian's docker-registry, which serves those images until the test ends.
 #[derive(Debug)]
 pub struct DebianRegistry {
@@ -43,7 +55,6 @@ impl DebianRegistry {
     #[must_use]
     pub fn start(more: &str) -> DebianRegistry {
         let images = directory();
-        let tools = images.join("tools");
         // Whoever is quicker gets it: then it does not start, and the test fails.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let directory =
@@ -59,11 +70,7 @@ impl DebianRegistry {
         // A password file with the name u and the password p.
         let line = "u:$2y$05$abcdefghijklmnopqrstuuqwWMzKt5N8p.u2GX5MuH1t19BMWuLOW\n";
         std::fs::write(directory.join("htpasswd"), line).unwrap();
-        let libraries = tools.join("lib/x86_64-linux-gnu");
-        let child = Command::new(tools.join("lib64/ld-linux-x86-64.so.2"))
-            .arg("--library-path")
-            .arg(libraries)
-            .arg(tools.join("usr/bin/docker-registry"))
+        let child = tool("docker-registry")
             .arg("serve")
             .arg(directory.join("config.yml"))
             .stdout(Stdio::null())

@@ -13,6 +13,10 @@
 mod apart;
 #[path = "vm/broken.rs"]
 mod broken;
+#[path = "vm/disks.rs"]
+mod disks;
+#[path = "vm/exporter.rs"]
+mod exporter;
 #[path = "vm/faults.rs"]
 mod faults;
 #[path = "vm/guard.rs"]
@@ -21,6 +25,8 @@ mod guard;
 mod guest;
 #[path = "vm/images.rs"]
 mod images;
+#[path = "vm/images_run.rs"]
+mod images_run;
 #[path = "vm/kernel.rs"]
 mod kernel;
 #[path = "vm/limits.rs"]

@@ -1,5 +1,6 @@
 //! What guards the machine when all else has failed: the watchdog, the emergency shell, and another kernel.
 
+use crate::disks::Disk;
 use crate::guest::{PATIENCE, eventually};
 use crate::images;
 use qemu::{Machine, OnReboot};
@@ -53,9 +54,8 @@ fn an_emergency_shell_comes_first_and_the_boot_goes_on_when_it_ends() {
 #[test]
 fn another_kernel_is_loaded_and_started_after_an_orderly_end() {
     let image = images::shipped();
-    let disk = std::env::temp_dir().join(format!("mainstay-kernel-{}", std::process::id()));
-    make_disk(&disk, &image);
-    let machine = Machine::builder(&image).disk(&disk).memory(768).boot().unwrap();
+    let disk = Disk::holding("kernel", 64, &image);
+    let machine = Machine::builder(&image).disk(disk.path()).memory(768).boot().unwrap();
     machine.wait_until_up(PATIENCE).unwrap();
     let console = machine.console();
 
@@ -75,15 +75,4 @@ fn another_kernel_is_loaded_and_started_after_an_orderly_end() {
     let words = machine.run("cat /proc/cmdline; cut -d. -f1 /proc/uptime").unwrap();
     assert!(words.contains("second=kernel"), "{words}");
     machine.power_off().unwrap();
-    std::fs::remove_file(disk).unwrap();
-}
-
-/// A disk with a kernel and an initramfs on it.
-fn make_disk(path: &std::path::Path, image: &std::path::Path) {
-    let file = std::fs::File::create(path).unwrap();
-    file.set_len(64 << 20).unwrap();
-    let made =
-        std::process::Command::new("/sbin/mkfs.ext4").args(["-q", "-F", "-d"]).arg(image).arg(path).output();
-    let made = made.unwrap();
-    assert!(made.status.success(), "{made:?}");
 }

@@ -68,3 +68,29 @@ pub(crate) fn processes(machine: &Machine) -> BTreeMap<u64, String> {
         .map(|(pid, command)| (pid.parse().unwrap(), command.trim().to_owned()))
         .collect()
 }
+
+/// Writes a definition, which `svctl reload` starts: the machine's own tree is in memory.
+pub(crate) fn define(machine: &Machine, name: &str, toml: &str) {
+    let script = format!(
+        "mkdir -p /etc/services.d/{name} && cat > /etc/services.d/{name}/service.toml << 'END'\n{toml}\nEND"
+    );
+    machine.run(&script).unwrap();
+}
+
+/// Waits until a service is as it should be.
+pub(crate) fn wait_for(
+    machine: &Machine,
+    name: &str,
+    what: &str,
+    wanted: impl Fn(&Service) -> bool,
+) -> Service {
+    eventually(&format!("{name} {what}"), || {
+        let seen = status(machine).get(name).cloned();
+        seen.clone().filter(&wanted).ok_or_else(|| format!("{seen:?}"))
+    })
+}
+
+/// What a file of the machine says, or several.
+pub(crate) fn read(machine: &Machine, file: &str) -> String {
+    machine.run(&format!("cat {file}")).unwrap().trim().to_owned()
+}

@@ -1,27 +1,8 @@
 //! What a service may use, held to by a real kernel with all its controllers.
 
-use crate::guest::{PATIENCE, Service, boot, eventually, status};
+use crate::guest::{PATIENCE, boot, define, eventually, read, status, wait_for};
 use crate::images;
 use qemu::Machine;
-
-/// Defines services and starts them: the machine's own tree is in memory.
-fn define(machine: &Machine, name: &str, toml: &str) {
-    let script = format!(
-        "mkdir -p /etc/services.d/{name} && cat > /etc/services.d/{name}/service.toml << 'END'\n{toml}\nEND"
-    );
-    machine.run(&script).unwrap();
-}
-
-fn wait_for(machine: &Machine, name: &str, what: &str, wanted: impl Fn(&Service) -> bool) -> Service {
-    eventually(&format!("{name} {what}"), || {
-        let seen = status(machine).get(name).cloned();
-        seen.clone().filter(&wanted).ok_or_else(|| format!("{seen:?}"))
-    })
-}
-
-fn read(machine: &Machine, file: &str) -> String {
-    machine.run(&format!("cat {file}")).unwrap().trim().to_owned()
-}
 
 #[test]
 fn a_service_is_held_to_its_limits_and_a_kill_for_want_of_memory_is_told() {

@@ -1,9 +1,9 @@
 //! The end of the machine, asked for in every way there is.
 
+use crate::disks::Disk;
 use crate::guest::{PATIENCE, boot};
 use crate::images;
 use qemu::{Machine, OnReboot};
-use std::process::Command;
 
 const DOWN: &str = "reboot: Power down";
 
@@ -20,9 +20,8 @@ fn in_order(text: &str, parts: &[&str]) {
 
 #[test]
 fn power_off_drains_the_agent_stops_in_reverse_order_and_writes_the_last_lines() {
-    let scratch = tempfile();
-    make_disk(&scratch);
-    let machine = Machine::builder(images::shipped()).disk(&scratch).boot().unwrap();
+    let scratch = Disk::empty("logs");
+    let machine = Machine::builder(images::shipped()).disk(scratch.path()).boot().unwrap();
     machine.wait_until_up(PATIENCE).unwrap();
     // The logs go to a disk that outlives the machine; the logger finds it when it is started again.
     machine.run("mount -t ext4 /dev/vda /var/log && kill -9 $(pidof svlog)").unwrap();
@@ -39,28 +38,11 @@ fn power_off_drains_the_agent_stops_in_reverse_order_and_writes_the_last_lines()
     in_order(end, &["mesos-agent: down", "sshd: down"]);
     assert!(end.trim_end().ends_with(DOWN), "{end}");
 
-    let agent = read_from_disk(&scratch, "/mesos-agent/current");
+    let agent = scratch.ask("cat /mesos-agent/current");
     assert!(agent.contains("SIGUSR1"), "the agent was drained: {agent}");
     assert!(agent.contains("Agent terminating"), "the agent's last words are there: {agent}");
-    let master = read_from_disk(&scratch, "/mesos-master/current");
+    let master = scratch.ask("cat /mesos-master/current");
     assert!(master.contains("SIGTERM"), "the master's last words are there: {master}");
-    std::fs::remove_file(scratch).unwrap();
-}
-
-fn tempfile() -> std::path::PathBuf {
-    std::env::temp_dir().join(format!("mainstay-disk-{}", std::process::id()))
-}
-
-fn make_disk(path: &std::path::Path) {
-    let file = std::fs::File::create(path).unwrap();
-    file.set_len(16 << 20).unwrap();
-    let made = Command::new("/sbin/mkfs.ext4").args(["-q", "-F"]).arg(path).output().unwrap();
-    assert!(made.status.success(), "{made:?}");
-}
-
-fn read_from_disk(disk: &std::path::Path, file: &str) -> String {
-    let read = Command::new("/sbin/debugfs").args(["-R", &format!("cat {file}")]).arg(disk).output().unwrap();
-    String::from_utf8(read.stdout).unwrap()
 }
 
 #[test]

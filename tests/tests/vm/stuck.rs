@@ -1,39 +1,9 @@
 //! Going down with filesystems that are many, badly named, or stuck.
 
+use crate::disks::Disk;
 use crate::guest::{PATIENCE, eventually};
 use crate::images;
 use qemu::Machine;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// A disk with an empty filesystem. It goes away with this.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn new(name: &str) -> Disk {
-        let place = std::env::temp_dir().join(format!("mainstay-disk-{name}-{}", std::process::id()));
-        std::fs::File::create(&place).unwrap().set_len(16 << 20).unwrap();
-        let made = Command::new("/sbin/mkfs.ext4").args(["-q", "-F"]).arg(&place).output().unwrap();
-        assert!(made.status.success(), "{made:?}");
-        Disk(place)
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// What debugfs(8) says when asked.
-    fn ask(&self, request: &str) -> String {
-        let asked = Command::new("/sbin/debugfs").args(["-R", request]).arg(&self.0).output().unwrap();
-        String::from_utf8_lossy(&asked.stdout).into_owned()
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
 
 /// The good disk is mounted first, so that it is unmounted after everything that stands in the way, and last in a
 /// place whose name has a blank; over a hundred mounts are between.
@@ -54,7 +24,7 @@ const MOUNTS: &str = "set -e\n\
 
 #[test]
 fn a_stuck_filesystem_and_a_hundred_mounts_do_not_keep_the_machine_on_or_cost_the_good_disk() {
-    let (good, stuck) = (Disk::new("good"), Disk::new("stuck"));
+    let (good, stuck) = (Disk::empty("good"), Disk::empty("stuck"));
     let machine = Machine::builder(images::shipped()).disk(good.path()).disk(stuck.path()).boot().unwrap();
     machine.wait_until_up(PATIENCE).unwrap();
     let mounts = machine.run(MOUNTS).unwrap();
