@@ -50,7 +50,9 @@ impl Init {
             service.restart_at = Some(now);
             return;
         }
-        if going_down && (last || !service.left_behind) {
+        // What a oneshot has done is yet to be undone, when its turn comes.
+        let done = at_rest && node.can_be_undone();
+        if going_down && (last || !(service.left_behind || done)) {
             service.unheard.clear();
             return self.graph.report(index, State::Down, Want::Down, false);
         }
