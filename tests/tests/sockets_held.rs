@@ -26,6 +26,7 @@ fn worker(port: u16, version: u32) -> String {
 fn machine(port: u16) -> Machine {
     let machine = Fixture::new().service("web", &worker(port, 1)).boot();
     assert_eq!(machine.state("web"), State::Up);
+    eventually("its program runs", || machine.fixture.read("starts").ends_with('\n'));
     machine
 }
 
