@@ -54,6 +54,11 @@ const STATES: [(State, &str); 12] = [
 ];
 
 impl State {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = State> {
+        STATES.iter().map(|(state, _)| *state)
+    }
+
     /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -125,6 +125,8 @@ pub enum Verb {
         /// For programs.
         json: bool,
     },
+    /// Tell how services are, for Prometheus.
+    Metrics(crate::metrics::To),
     /// Show changes as they happen.
     Events {
         /// Of these; of all if there are none.

@@ -143,6 +143,18 @@ subject, with its weight and what would close it. Reads the compiled definitions
   --json               an array of objects, for programs",
     },
     Help {
+        name: "metrics",
+        usage: "[--output FILE | --listen [--idle TIME]]",
+        summary: "tell how services are, for Prometheus",
+        options: &["output", "listen", "idle"],
+        details: "In Prometheus's text format: states, restarts, exits, kills for want of memory, pressure, use of memory,
+processors, I/O and processes, and sizes of logs. Reads files and asks nobody.
+
+  -o, --output FILE    replace this file as a whole, for the node exporter's textfile collector (a name in .prom)
+  --listen             answer GET /metrics at the sockets that are given by LISTEN_FDS
+  --idle TIME          with --listen, end when nobody has asked for this long (5m)",
+    },
+    Help {
         name: "events",
         usage: "[NAME…] [--json]",
         summary: "show every change of state as it happens",

@@ -13,6 +13,7 @@ pub mod image;
 pub mod kexec;
 pub mod loaded;
 pub mod logs;
+pub mod metrics;
 pub mod output;
 pub mod places;
 pub mod plan;

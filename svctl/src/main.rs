@@ -6,7 +6,8 @@ use svctl::args::{self, Places, Verb};
 use svctl::control::{self, Wish};
 use svctl::exit::{Exit, Failure};
 use svctl::{
-    check, events, exposure, help, image, kexec, logs, output, power, probe, reexec, status, wait, why,
+    check, events, exposure, help, image, kexec, logs, metrics, output, power, probe, reexec, status, wait,
+    why,
 };
 
 fn main() -> ExitCode {
@@ -62,6 +63,7 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
         Verb::WaitFor(names, aim, timeout) => wait::names(places, &names, aim, timeout),
         Verb::Why(names) => why::run(places, &names),
         Verb::Exposure { names, json } => exposure::run(places, &names, json),
+        Verb::Metrics(to) => metrics::run(places, &to),
         Verb::Events { names, json } => events::run(places, &names, json),
         Verb::Probe { target, once: false } => {
             probe::until_ready(&target);

@@ -40,6 +40,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// A service with this status that is looked after.
+    #[cfg(test)]
+    pub(crate) fn of(status: Status) -> Row {
+        Row { status, unsupervised: false, changed: false, sockets: Vec::new() }
+    }
+
     /// Whether it is as it should be: up, done, skipped, or down as wanted; and looked after.
     #[must_use]
     pub fn good(&self) -> bool {

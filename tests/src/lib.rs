@@ -14,6 +14,7 @@
 )]
 
 pub mod archive;
+pub mod exposition;
 pub mod fixture;
 pub mod hostile;
 pub mod http;

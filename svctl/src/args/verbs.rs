@@ -5,6 +5,7 @@ use super::tree::{check, tree};
 use super::{Patience, Verb};
 use crate::compile::units;
 use crate::exit::Failure;
+use crate::metrics::To;
 use crate::probe::{Address, Expect, Target, Url};
 use crate::wait::Aim;
 use service::Signal;
@@ -13,6 +14,9 @@ use std::time::Duration;
 
 /// How long `--wait` waits unless `--timeout` says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long `metrics --listen` stays when nobody asks: longer than from one scrape to the next.
+const IDLE: Duration = Duration::from_secs(300);
 
 pub(super) fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
     if given.has("plan") {
@@ -68,6 +72,7 @@ pub(super) fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
         "wait" => wait(given),
         "why" => Ok(Verb::Why(some(given)?)),
         "exposure" => Ok(Verb::Exposure { names: names(), json: given.has("json") }),
+        "metrics" => metrics(given),
         "events" => Ok(Verb::Events { names: names(), json: given.has("json") }),
         _ => probe(given),
     }
@@ -89,6 +94,18 @@ fn planned(word: &str, given: &Given) -> Result<Verb, Failure> {
         }
     };
     Ok(Verb::Plan { commands, json: given.has("json") })
+}
+
+fn metrics(given: &Given) -> Result<Verb, Failure> {
+    none(given)?;
+    let idle = given.text("idle")?.map(units::duration).transpose().map_err(Failure::usage)?;
+    Ok(Verb::Metrics(match (given.path("output"), given.has("listen")) {
+        (Some(_), true) => return Err(Failure::usage("--output and --listen contradict each other")),
+        (_, false) if idle.is_some() => return Err(Failure::usage("--idle is for --listen")),
+        (Some(file), false) => To::File(file),
+        (None, true) => To::Askers(idle.unwrap_or(IDLE)),
+        (None, false) => To::Output,
+    }))
 }
 
 fn kexec(given: &Given) -> Result<Verb, Failure> {

@@ -20,6 +20,7 @@ fn the_image_boots_with_every_service_up_and_is_operated_over_ssh() {
     }
     assert_eq!(machine.ssh("exit 7").unwrap().status, 7, "the exit status of a command comes through");
 
+    the_metrics_of_services_are_there_for_whoever_asks(&machine);
     the_exporter_answers_on_the_host(machine.port(qemu::EXPORTER).unwrap());
     restarting_the_agent_touches_nothing_else(&machine);
     killed_services_return_and_the_session_survives(&machine);
@@ -37,6 +38,17 @@ fn the_exporter_answers_on_the_host(port: u16) {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
     assert!(answer.contains("node_uname_info"), "{answer}");
+}
+
+fn the_metrics_of_services_are_there_for_whoever_asks(machine: &qemu::Machine) {
+    assert_eq!(status(machine)["metrics"].state, "listening", "nothing runs before somebody asks");
+    let page = machine.run("wget -qO- http://127.0.0.1:9101/metrics").unwrap();
+    let page = tests::exposition::Page::parse(&page).unwrap_or_else(|why| panic!("{why}\n{page}"));
+    for name in ["mesos-agent", "sshd", "node-exporter"] {
+        let labels = [format!("service={name}"), "state=up".to_owned()];
+        let up = page.get("mainstay_service_state", &labels.each_ref().map(String::as_str));
+        assert_eq!(up, Some(1.0), "{name}");
+    }
 }
 
 fn restarting_the_agent_touches_nothing_else(machine: &qemu::Machine) {
