@@ -113,6 +113,7 @@ impl Ready {
 pub(crate) struct Files {
     input: Option<OwnedFd>,
     output: Option<OwnedFd>,
+    error: Option<OwnedFd>,
 }
 
 impl Files {
@@ -128,18 +129,21 @@ impl Files {
             let terminal = open(terminal, File::options().read(true).write(true))?;
             let output =
                 terminal.try_clone().map_err(|error| format!("unable to begin: {}", reason(&error)))?;
-            return Ok(Files { input: Some(terminal), output: Some(output) });
+            return Ok(Files { input: Some(terminal), output: Some(output), error: None });
         }
         let input = process.input.as_ref().map(|path| open(path, File::options().read(true)));
-        let output = process.output.as_ref();
-        let output = output.map(|path| open(path, File::options().append(true).create(true).mode(0o640)));
-        Ok(Files { input: input.transpose()?, output: output.transpose()? })
+        let append = |path: &String| open(path, File::options().append(true).create(true).mode(0o640));
+        let output = process.output.as_ref().map(append);
+        let error = process.error.as_ref().map(append);
+        Ok(Files { input: input.transpose()?, output: output.transpose()?, error: error.transpose()? })
     }
 
     /// As which descriptors the process gets them.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = (BorrowedFd<'_>, i32)> {
         let input = self.input.iter().map(|file| (file.as_fd(), 0));
-        input.chain(self.output.iter().flat_map(|file| [(file.as_fd(), 1), (file.as_fd(), 2)]))
+        let output = self.output.iter().map(|file| (file.as_fd(), 1));
+        let error = self.error.as_ref().or(self.output.as_ref());
+        input.chain(output).chain(error.map(|file| (file.as_fd(), 2)))
     }
 }
 

@@ -171,6 +171,20 @@ fn the_standard_descriptors_are_the_files_that_are_named() {
 }
 
 #[test]
+fn standard_error_goes_to_a_file_of_its_own_if_one_is_named() {
+    let fixture = Fixture::new();
+    let place = fixture.place().display().to_string();
+    let toml = format!(
+        "command = [\"sh\", \"-c\", \"echo output; echo error >&2; exec sleep 1000\"]\n\
+         [process]\nstdout = \"{place}/out\"\nstderr = \"{place}/err\""
+    );
+    let service = fixture.file("err", "before\n").service("a", &toml).start();
+    service.up();
+    tests::eventually("all is written", || service.fixture.read("err") == "before\nerror\n");
+    assert_eq!(service.fixture.read("out"), "output\n");
+}
+
+#[test]
 fn a_terminal_becomes_the_services_own() {
     let master = nix::pty::posix_openpt(nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_NOCTTY).unwrap();
     nix::pty::grantpt(&master).unwrap();

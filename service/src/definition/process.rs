@@ -21,6 +21,8 @@ pub struct Process {
     pub input: Option<String>,
     /// The file that its standard output and error are appended to, if they do not go to the log.
     pub output: Option<String>,
+    /// The file that its standard error is appended to, if it goes elsewhere than its output.
+    pub error: Option<String>,
     /// The terminal that is its input and its output, and that it controls.
     pub terminal: Option<String>,
 }
@@ -100,6 +102,7 @@ impl Process {
         }
         out.lines("input", &self.input);
         out.lines("output", &self.output);
+        out.lines("error", &self.error);
         out.lines("terminal", &self.terminal);
     }
 
@@ -121,6 +124,7 @@ impl Process {
             "group-strict" => self.group.strict = value.parse().ok()?,
             "input" => self.input = Some(value),
             "output" => self.output = Some(value),
+            "error" => self.error = Some(value),
             "terminal" => self.terminal = Some(value),
             _ => return None,
         }
@@ -145,6 +149,7 @@ pub(super) fn full() -> Process {
         },
         input: Some("/i".to_owned()),
         output: Some("/o".to_owned()),
+        error: Some("/e".to_owned()),
         terminal: Some("/dev/ttyS0".to_owned()),
     }
 }

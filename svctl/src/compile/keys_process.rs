@@ -7,8 +7,8 @@ use service::definition::Definition;
 use service::setup::{IoClass, Policy, Setup, Step};
 use std::collections::BTreeSet;
 
-const KNOWN: [&str; 9] =
-    ["nice", "io", "scheduler", "affinity", "oom-score", "stdin", "stdout", "terminal", "lenient"];
+const KNOWN: [&str; 10] =
+    ["nice", "io", "scheduler", "affinity", "oom-score", "stdin", "stdout", "stderr", "terminal", "lenient"];
 /// The kernel knows no more processors (`CONFIG_NR_CPUS`).
 const PROCESSORS: u16 = 8192;
 
@@ -24,6 +24,7 @@ pub(super) fn process(reader: &mut Reader<'_>, section: &Item<'_>, definition: &
             "oom-score" => steps.extend(reader.signed(value, -1000..=1000).map(Setup::OomScore)),
             "stdin" => definition.process.input = file(reader, value),
             "stdout" => definition.process.output = file(reader, value),
+            "stderr" => definition.process.error = file(reader, value),
             "terminal" => {
                 definition.process.terminal = file(reader, value);
                 steps.push(Setup::Terminal);
@@ -33,8 +34,9 @@ pub(super) fn process(reader: &mut Reader<'_>, section: &Item<'_>, definition: &
         }
     }
     let process = &mut definition.process;
-    if process.terminal.is_some() && (process.input.is_some() || process.output.is_some()) {
-        reader.error(&section.span, "a terminal is both input and output: no stdin, no stdout");
+    let files = [&process.input, &process.output, &process.error];
+    if process.terminal.is_some() && files.iter().any(|file| file.is_some()) {
+        reader.error(&section.span, "a terminal is both input and output: no stdin, no stdout, no stderr");
     }
     process.setup.extend(steps.into_iter().map(|setup| Step { setup, lenient }));
 }

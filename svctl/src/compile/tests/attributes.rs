@@ -112,7 +112,7 @@ fn mistakes_have_their_place_and_what_may_have_been_meant() {
         ("[process]\nstdin = \"x\"", "3:9: expected an absolute path"),
         (
             "[process]\nstdin = \"/x\"\nterminal = \"/y\"",
-            "2:2: a terminal is both input and output: no stdin, no stdout",
+            "2:2: a terminal is both input and output: no stdin, no stdout, no stderr",
         ),
         ("[limits]\nnofiles = 1", "3:1: unknown key \"nofiles\" in [limits] (did you mean \"nofile\"?)"),
         ("[limits]\nnofile = \"9:8\"", "3:10: the soft limit is above the hard one: SOFT:HARD"),
