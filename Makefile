@@ -52,7 +52,7 @@ build: setup
 .PHONY: programs
 programs:
 	@echo 'build: the programs for $(TARGET)'
-	@$(CARGO_MUSL) build --quiet --release --target $(TARGET) -p init -p supervise -p svctl -p svlog -p image -p $(STANDIN)
+	@$(CARGO_MUSL) build --quiet --release --target $(TARGET) -p init -p supervise -p svctl -p svlog -p image -p containerizer -p $(STANDIN)
 	@echo 'build: the image builder and the machine runner'
 	@$(CARGO) build --quiet -p rootfs -p qemu
 

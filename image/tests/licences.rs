@@ -1,4 +1,4 @@
-//! What the provisioner is linked with, and on what terms.
+//! What the provisioner and the containerizer are linked with, and on what terms.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -10,6 +10,9 @@ use std::process::Command;
 const GOOD: [&str; 8] =
     ["MIT", "Apache-2.0", "ISC", "BSD-3-Clause", "Zlib", "0BSD", "Unlicense", "Unicode-3.0"];
 
+/// The crates of ours that use the ecosystem freely.
+const OURS: [&str; 2] = ["image", "containerizer"];
+
 /// Whether an expression of SPDX can be met with those: one of several, or each of several.
 fn is_good(expression: &str) -> bool {
     // An exception of a licence allows more, not less.
@@ -19,7 +22,7 @@ fn is_good(expression: &str) -> bool {
         .all(|part| part.trim_matches(['(', ')']).split(" OR ").any(|name| GOOD.contains(&name.trim())))
 }
 
-/// Every package that the crate is linked with, of those that `cargo metadata` tells.
+/// Every package that those crates are linked with, of those that `cargo metadata` tells.
 fn linked(metadata: &Value) -> Vec<&Value> {
     let packages: HashMap<&str, &Value> = metadata["packages"]
         .as_array()
@@ -33,8 +36,11 @@ fn linked(metadata: &Value) -> Vec<&Value> {
         .iter()
         .map(|node| (node["id"].as_str().unwrap(), node))
         .collect();
-    let mut open: Vec<&str> =
-        packages.iter().filter(|(_, package)| package["name"] == "image").map(|(id, _)| *id).collect();
+    let mut open: Vec<&str> = packages
+        .iter()
+        .filter(|(_, package)| OURS.iter().any(|ours| package["name"] == *ours))
+        .map(|(id, _)| *id)
+        .collect();
     let mut seen = HashSet::new();
     while let Some(id) = open.pop() {
         if seen.insert(id) {

@@ -24,6 +24,7 @@ pub mod observer;
 pub mod oracle;
 pub mod process;
 pub mod programs;
+pub mod protobuf;
 pub mod registry;
 pub mod supervised;
 pub mod tasks;
