@@ -181,7 +181,7 @@ impl Containers {
             Some(backend) => vec![backend],
             None => Backend::ALL.to_vec(),
         };
-        let mut reasons = Vec::new();
+        let (mut reasons, mut kind) = (Vec::new(), Kind::Refused);
         for backend in backends {
             let (root, scratch) = self.places(id, backend, record.number);
             let plan = Plan {
@@ -196,6 +196,7 @@ impl Containers {
                 Err(error) => {
                     backend.destroy(&root, &scratch)?;
                     reasons.push(error.to_string());
+                    kind = error.kind;
                     // It will be no better by copying.
                     if error.kind == Kind::Missing {
                         break;
@@ -203,7 +204,8 @@ impl Containers {
                 }
             }
         }
-        Err(Error::refused(reasons.join("; ")))
+        // What the last resort failed of.
+        Err(Error::new(kind, reasons.join("; ")))
     }
 
     /// Where a backend makes a root, and what else it has.

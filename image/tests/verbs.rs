@@ -183,6 +183,46 @@ fn what_the_definition_says_of_the_command_wins() {
     assert_eq!(listed[0]["roots"].as_array().unwrap().len(), 1);
 }
 
+/// The process is the definition's alone; of the image only the files are taken.
+#[test]
+fn an_image_whose_process_is_ignored_gives_its_files_alone() {
+    let Some(place) = Place::new() else { return };
+    let process = json!({"Entrypoint": ["/bin/prog"], "Env": ["A=image"], "User": "web", "WorkingDir": "/work", "StopSignal": "SIGQUIT"});
+    save(&place, "abc:1", &process, "one");
+    definition(&place, |all| {
+        all.command = vec!["/bin/prog".to_owned(), "mine".to_owned()];
+        all.image.as_mut().unwrap().ignore_runtime = true;
+    });
+    let prepared = prepare(&place);
+    assert_eq!(prepared.command, ["/bin/prog", "mine"]);
+    assert!(prepared.environment.iter().all(|(name, _)| name != "A"), "{:?}", prepared.environment);
+    assert!(!prepared.setup.iter().any(|step| matches!(step.setup, Setup::Credentials(_))));
+    assert_eq!((prepared.stop_signal, prepared.working_directory.as_deref().unwrap_or("/")), (None, "/"));
+    assert_eq!(place.read_at(&prepared.root, "who"), "one");
+}
+
+/// An App Container Image without a process, and one whose `exec` is null.
+#[test]
+fn an_app_container_image_without_a_process_runs_what_the_definition_says() {
+    let Some(place) = Place::new() else { return };
+    let arch = if images::architecture() == "arm64" { "aarch64" } else { images::architecture() };
+    for rest in [json!({}), json!({"app": {"exec": null, "user": "0", "group": "0"}})] {
+        let bytes = aci("app", "1", &rest, &[Item::file("bin/prog", "#!").mode(0o755)]);
+        place.write(&format!("local/app-1-linux-{arch}.aci"), &bytes);
+        definition(&place, |all| {
+            *all.image.as_mut().unwrap() =
+                Image { reference: "appc:app:1".to_owned(), always_pull: true, ..Image::default() };
+        });
+        let ran = place.run(&["provision", "--service", "web"]);
+        assert_eq!((ran.code, ran.err.contains("what is to be run")), (Some(1), true), "{}", ran.err);
+        definition(&place, |all| {
+            all.command = vec!["/bin/prog".to_owned()];
+            *all.image.as_mut().unwrap() = Image { reference: "appc:app:1".to_owned(), ..Image::default() };
+        });
+        assert_eq!(prepare(&place).command, ["/bin/prog"]);
+    }
+}
+
 #[test]
 fn a_new_version_is_a_start_away_and_the_old_root_stays_until_then() {
     let Some(place) = Place::new() else { return };
@@ -230,6 +270,7 @@ fn volumes_are_paths_outside_or_images_and_lead_where_the_roots_links_lead() {
     let volumes = vec![
         volume(place.path("outside"), "/data/a", true, false),
         volume("data:1".to_owned(), "/data/image", false, true),
+        volume("data:1".to_owned(), "/data/own", true, true),
         volume(place.path("outside/file"), "/data/file", false, false),
     ];
     definition(&place, |all| all.image.as_mut().unwrap().volumes = volumes);
@@ -247,6 +288,15 @@ fn volumes_are_paths_outside_or_images_and_lead_where_the_roots_links_lead() {
     assert_eq!(bind("/data/file"), Some((place.path("outside/file"), true)));
     let (source, read_only) = bind("/data/image").unwrap();
     assert_eq!((place.read_at(&source, "who").as_str(), read_only), ("data", true));
+    // One that may be written to is a root of its own: neither the image nor the other one changes.
+    let (own, read_only) = bind("/data/own").unwrap();
+    assert!(!read_only);
+    std::fs::write(std::path::Path::new(&own).join("who"), "written").unwrap();
+    assert_eq!(
+        (place.read_at(&own, "who").as_str(), place.read_at(&source, "who").as_str()),
+        ("written", "data")
+    );
+    place.good(&["verify"]);
     assert!(std::path::Path::new(&prepared.root).join("data/file").is_file());
     place.good(&["destroy", "web"]);
     assert_eq!(place.mounts(), 1);

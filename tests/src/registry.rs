@@ -248,6 +248,15 @@ impl Registry {
         self.requests().into_iter().filter(|head| head.path.contains(part)).collect()
     }
 
+    /// How many requests are being answered.
+    ///
+    /// # Panics
+    /// If it has panicked.
+    #[must_use]
+    pub fn serving(&self) -> usize {
+        self.shared.state.lock().unwrap().serving.0
+    }
+
     /// How many requests were answered at once, at the most.
     ///
     /// # Panics

@@ -1,5 +1,5 @@
-//! `docs/edge-cases.md` names a test for each thing that it says is done. A name that no test has is a claim
-//! that nothing shows.
+//! `docs/edge-cases.md` and `docs/provisioner-tests.md` name a test for each thing that they say is done. A name that no
+//! test has is a claim that nothing shows.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -53,4 +53,32 @@ fn every_test_that_the_account_names_is_there() {
         );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// In the account of the provisioner each test stands behind the file that it is in.
+#[test]
+fn every_test_of_the_provisioners_account_is_in_its_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = fs::read_to_string(root.join("docs/provisioner-tests.md")).unwrap();
+    let mut groups = Vec::new();
+    let mut wrong = Vec::new();
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| --"));
+    for row in rows.filter(|row| !row.ends_with("shown by |")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let (first, last) =
+            (cells.first().copied().unwrap_or_default(), cells.last().copied().unwrap_or_default());
+        groups.extend(first.split_once(". ").and_then(|(number, _)| number.parse::<u32>().ok()));
+        for part in last.split("; ") {
+            let file = part.split(' ').next().unwrap_or_default();
+            let found = fs::read_to_string(root.join(file)).unwrap_or_default();
+            let is_test = |name: &str| found.contains(&format!("fn {name}("));
+            let names: Vec<&str> = quoted(part).collect();
+            if names.is_empty() || found.is_empty() {
+                wrong.push(format!("no file and test: {part}"));
+            }
+            wrong.extend(names.iter().filter(|name| !is_test(name)).map(|name| format!("{file}: no {name}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(groups, (1..=27).collect::<Vec<u32>>(), "the groups that Mesos has");
 }

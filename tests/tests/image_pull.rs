@@ -197,6 +197,44 @@ fn two_who_pull_the_same_image_at_once_share_it() {
     assert_eq!(registry.requests_for(&sample.layers[1]).len(), 1);
 }
 
+/// One of those who wait goes away: the others have it from the one pull all the same.
+#[test]
+fn of_three_who_pull_the_same_image_one_may_go_away_and_it_is_pulled_once() {
+    for gone in [0, 1] {
+        let (registry, sample) = registry();
+        let client = Client::of(&registry.url());
+        registry.fault(&sample.layers[0], 1, Fault::Silence(1000));
+        let words = ["pull", "a/b:1", "--timeout", "3"];
+        let first = client.start(&words);
+        eventually("the first has begun", || !registry.requests_for(&sample.layers[0]).is_empty());
+        let mut all = vec![first, client.start(&words), client.start(&words)];
+        // The first one does the work; without it one of those who waited does.
+        drop(all.remove(gone));
+        all.into_iter().for_each(Running::succeeds);
+        let pulls = if gone == 0 { 2 } else { 1 };
+        assert_eq!(registry.requests_for("/manifests/").len(), pulls, "{gone}");
+        assert_eq!((client.count("images"), client.count("layers")), (1, 2));
+        client.succeeds(&["verify"]);
+    }
+}
+
+#[test]
+fn a_pull_that_nobody_waits_for_any_more_is_over() {
+    let (registry, sample) = registry();
+    let client = Client::of(&registry.url());
+    registry.fault(&sample.layers[0], 1, Fault::Silence(1000));
+    let first = client.start(&["pull", "a/b:1"]);
+    eventually("the first has begun", || !registry.requests_for(&sample.layers[0]).is_empty());
+    let others = [client.start(&["pull", "a/b:1"]), client.start(&["pull", "a/b:1"])];
+    drop(others);
+    drop(first);
+    eventually("the registry serves nobody", || registry.serving() == 0);
+    assert_eq!((client.count("images"), registry.requests_for("/manifests/").len()), (0, 1));
+    client.succeeds(&["recover"]);
+    assert_eq!(client.count("staging"), 0);
+    client.succeeds(&["pull", "a/b:1", "--timeout", "3"]);
+}
+
 #[test]
 fn a_pull_that_is_killed_leaves_nothing_that_the_next_one_minds() {
     let (registry, sample) = registry();

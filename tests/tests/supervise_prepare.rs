@@ -70,7 +70,7 @@ fn what_was_given_up_because_it_could_not_be_prepared_says_why_also_to_the_next_
     let said = "gave up after too many failed starts: unable to prepare its start: no such image";
     assert_eq!(service.until(State::Failed).reason, said);
     service.kill_supervisor();
-    service.start_again(&[]);
+    service.start_again(&["--resume"]);
     let next = service.supervisor();
     let status = service.wait_for("the next has told of it", |status| status.supervisor == Some(next));
     assert_eq!((status.state, status.reason.as_str()), (State::Failed, said));

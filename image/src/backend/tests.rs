@@ -104,7 +104,7 @@ fn the_cheapest_way_that_works_is_taken_and_why_not_a_cheaper_one_is_said() {
 fn many_layers_of_long_names_are_laid_above_one_another_in_both_ways() {
     let Some(place) = Sandbox::new() else { return };
     let layers: Vec<Vec<Item>> = (0..130)
-        .map(|at| vec![Item::directory(&format!("dir{at}")), Item::file("top", &at.to_string())])
+        .map(|at| vec![Item::directory(&format!("dir{at:0>80}")), Item::file("top", &at.to_string())])
         .collect();
     let image = place.import("a", &layers).unwrap();
     let chains: Vec<Chain> = image.layers.iter().map(|layer| layer.chain.clone()).collect();
@@ -114,10 +114,33 @@ fn many_layers_of_long_names_are_laid_above_one_another_in_both_ways() {
         std::fs::create_dir_all(&scratch).unwrap();
         let plan = Plan { layers: &chains, root: &root, scratch: &scratch, writable: true, places: &[] };
         overlay::make_by(&place.store, &plan, telling).unwrap();
-        assert!((0..130).all(|at| root.join(format!("dir{at}")).is_dir()), "{name}");
+        assert!((0..130).all(|at| root.join(format!("dir{at:0>80}")).is_dir()), "{name}");
         assert_eq!(read(&root.join("top")), "129");
         Backend::Overlay.destroy(&root, &scratch).unwrap();
         assert!(!root.exists() && !scratch.exists());
+    }
+}
+
+/// A file that is taken away, and a directory that hides what is below and keeps what the same layer has beside.
+#[test]
+fn what_a_layer_takes_away_is_gone_in_every_way_and_its_own_stays() {
+    let Some(place) = Sandbox::new() else { return };
+    let lower = vec![Item::file("dir1/file1", ""), Item::file("dir1/dir2/file2", ""), Item::file("kept", "")];
+    let upper = vec![
+        Item::file("dir1/.wh.file1", ""),
+        Item::file("dir1/dir2/.wh..wh..opq", ""),
+        Item::file("dir1/dir2/file3", ""),
+    ];
+    let image = place.import("a", &[lower, upper]).unwrap();
+    for backend in [Backend::Copy, Backend::Overlay] {
+        for writable in [false, true] {
+            let name = format!("{backend}-{writable}");
+            let root = root(&place, &name, &image, backend, writable).unwrap().root;
+            let there = |path: &str| root.join(path).symlink_metadata().is_ok();
+            assert!(!there("dir1/file1") && !there("dir1/dir2/file2"), "{name}");
+            assert!(there("dir1/dir2/file3") && there("kept"), "{name}");
+            assert!(!there("dir1/.wh.file1") && !there("dir1/dir2/.wh..wh..opq"), "{name}");
+        }
     }
 }
 
