@@ -6,7 +6,6 @@
 //! archive only implies have what lower layers say of them; and what is taken away is known apart from the tree.
 
 pub mod apply;
-mod bzip2;
 pub mod finish;
 pub mod inflate;
 mod listed;

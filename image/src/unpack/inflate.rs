@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::bzip2::Bzip2;
 use crate::error::{Error, Result};
+use bzip2::bufread::MultiBzDecoder;
 use lzma_rust2::XzReader;
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -60,7 +60,7 @@ fn reader_from<'a>(inner: impl Read + 'a, ratio: u64, grace: u64) -> Result<Box<
         Compression::None => Box::new(start),
         Compression::Gzip => Box::new(Bounded { inner: Gzip::new(start), out: 0 }),
         Compression::Zstd => Box::new(Bounded { inner: Zstd::new(start), out: 0 }),
-        Compression::Bzip2 => Box::new(Bounded { inner: Bzip2::new(start), out: 0 }),
+        Compression::Bzip2 => Box::new(Bounded { inner: MultiBzDecoder::new(start), out: 0 }),
         Compression::Xz => {
             Box::new(Bounded { inner: XzReader::new_mem_limit(start, true, XZ_MEMORY), out: 0 })
         }
@@ -174,13 +174,13 @@ impl<R: Read> Decompressor for Gzip<R> {
     }
 }
 
-impl<R: Read> Decompressor for Bzip2<Start<R>> {
+impl<R: Read> Decompressor for MultiBzDecoder<Start<R>> {
     fn more(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read(buffer)
+        self.read(buffer).map_err(|error| damaged(error, "bzip2"))
     }
 
     fn check(&self, out: u64) -> io::Result<()> {
-        self.source().inner.get_ref().check(out)
+        self.get_ref().inner.get_ref().check(out)
     }
 }
 
