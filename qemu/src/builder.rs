@@ -18,8 +18,10 @@ use crate::ports::Ports;
 
 pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
 
-/// The last console= is the kernel's own; a panic reboots, which is to say it ends or restarts the machine.
-const KERNEL_ARGUMENTS: &str = "console=tty0 console=ttyS0 panic=5";
+/// The last console= is the kernel's own; a panic reboots, which is to say it ends or restarts the machine. An emulated
+/// machine that does not get the processor for a moment is no machine whose timer is broken, which the kernel would take
+/// it for, and panic.
+const KERNEL_ARGUMENTS: &str = "console=tty0 console=ttyS0 no_timer_check panic=5";
 
 /// What a reboot of the guest does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +206,7 @@ mod tests {
         let line = line(&builder());
         for part in [
             "-kernel /i/vmlinuz -initrd /i/initramfs",
-            "-append console=tty0 console=ttyS0 panic=5",
+            "-append console=tty0 console=ttyS0 no_timer_check panic=5",
             "-serial chardev:console",
             "-chardev socket,id=monitor,fd=7 -mon chardev=monitor,mode=control",
             "hostfwd=tcp:127.0.0.1:0-:22",
