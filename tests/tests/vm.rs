@@ -31,6 +31,8 @@ mod images_run;
 mod kernel;
 #[path = "vm/limits.rs"]
 mod limits;
+#[path = "vm/mesos.rs"]
+mod mesos;
 #[path = "vm/power.rs"]
 mod power;
 #[path = "vm/services.rs"]

@@ -22,28 +22,6 @@ fn ten_thousand_orphans_leave_no_zombie() {
 }
 
 #[test]
-fn the_root_can_be_pivoted_away_from_and_the_system_is_as_mesos_needs_it() {
-    let machine = boot(&images::shipped());
-    let pivot = "mkdir -p /tmp/new && mount -t tmpfs none /tmp/new && mkdir /tmp/new/old && \
-                 unshare -m sh -c 'mount --make-rprivate / && cd /tmp/new && pivot_root . old && echo pivoted'";
-    assert_eq!(machine.run(pivot).unwrap(), "pivoted\n");
-
-    let mounts = machine.run("cat /proc/self/mountinfo").unwrap();
-    let root = mounts.lines().rfind(|line| line.split(' ').nth(4) == Some("/")).unwrap();
-    assert!(root.contains(" shared:"), "/ is shared: {root}");
-    let cgroups: Vec<&str> = mounts.lines().filter(|line| line.contains(" - cgroup2 ")).collect();
-    assert_eq!(cgroups.len(), 1, "{mounts}");
-    assert!(cgroups[0].contains(" /sys/fs/cgroup "), "{}", cgroups[0]);
-    let run = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/run")).unwrap();
-    assert!(!run.contains("nodev"), "{run}");
-
-    let version = machine.ssh("/sbin/init --version").unwrap();
-    assert!(version.stdout.starts_with("mainstay init "), "{}", version.stdout);
-    assert_eq!(machine.run("cat /proc/1/comm /proc/sys/kernel/hostname").unwrap(), "init\nmainstay\n");
-    machine.power_off().unwrap();
-}
-
-#[test]
 fn rescue_brings_a_shell_on_the_console_and_nothing_else() {
     let machine = Machine::builder(images::shipped()).argument("rescue").boot().unwrap();
     machine.wait_until_up(PATIENCE).unwrap();

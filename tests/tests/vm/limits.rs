@@ -102,6 +102,10 @@ fn version_1_is_there_for_those_who_ask_for_it() {
     // The agent makes its own groups, and mounts what is missing.
     let script = "mkdir /sys/fs/cgroup/freezer/mesos /sys/fs/cgroup/another && echo made";
     assert_eq!(machine.run(script).unwrap(), "made\n");
+    let agent = crate::mesos::environment(&machine, crate::mesos::pid(&machine));
+    assert_eq!(agent["MESOS_LAUNCHER"], "linux", "by the freezer");
+    assert_eq!(agent["MESOS_IMAGE_PROVIDERS"], "DOCKER,APPC");
+    assert!(!agent.contains_key("MESOS_AGENT_SUBSYSTEMS"), "which is of version 2");
     define(&machine, "limited", "command = [\"sleep\", \"100000\"]\n[limits]\nmemory.max = \"16MiB\"");
     machine.ssh("svctl reload").unwrap();
     wait_for(&machine, "limited", "is up", |service| service.state == "up");
