@@ -6,6 +6,7 @@ mod images;
 mod output;
 mod service;
 mod settle;
+mod sweep;
 
 use crate::error::{Error, Kind, Result};
 use crate::provision::Containers;
@@ -80,7 +81,11 @@ fn run(arguments: &Arguments) -> Result<()> {
         Verb::Verify { repair } => images::verify(&context, *repair),
         Verb::Provision(what) => containers::provision(&context, what),
         Verb::Settle { service } => settle::settle(&context, service),
-        Verb::Destroy { names } => containers::destroy(&context, names),
+        Verb::Destroy { names, service } => {
+            let service = service.iter().cloned();
+            containers::destroy(&context, &names.iter().cloned().chain(service).collect::<Vec<_>>())
+        }
+        Verb::Sweep => sweep::sweep(&context, &context.settings),
         Verb::Containers => containers::list(&context),
         Verb::Recover(what) => containers::recover(&context, what),
     }

@@ -35,6 +35,10 @@ impl Init {
                 (Ok(_), None) if command == InitCommand::Reload => {
                     self.ask_reload(token, Purpose::Apply, &by);
                 }
+                (Ok(_), None) if matches!(command, InitCommand::Refresh(_)) => {
+                    let name = command.name().unwrap_or_default().to_owned();
+                    self.ask_reload(token, Purpose::Refresh(name), &by);
+                }
                 (Ok(_), None) if command == InitCommand::Reexec => {
                     if let Err(why) = self.ask_reexec(token) {
                         self.clients.answer(token, &format!("error {why}\n"));
@@ -83,7 +87,9 @@ impl Init {
         index: Option<Index>,
         by: &str,
     ) -> Result<String, String> {
-        if let (Some(name), None) = (command.name(), index) {
+        // One that is refreshed may be new.
+        let new = matches!(command, InitCommand::Refresh(_));
+        if let (Some(name), None, false) = (command.name(), index, new) {
             return Err(format!("no such service {name}"));
         }
         match command {
@@ -106,7 +112,9 @@ impl Init {
                 let steps = self.graph.plan(request).map_err(|refusal| refusal.to_string())?;
                 return Ok(steps.iter().map(|step| format!("{step}\n")).collect());
             }
-            InitCommand::Reload | InitCommand::Reexec if self.graph.going_down() => {
+            InitCommand::Reload | InitCommand::Refresh(_) | InitCommand::Reexec
+                if self.graph.going_down() =>
+            {
                 return Err("the machine is going down".to_owned());
             }
             InitCommand::ReloadService(_)
@@ -118,7 +126,13 @@ impl Init {
                 }
                 self.note_request(command, index, by);
             }
-            InitCommand::Reload | InitCommand::Events => {}
+            InitCommand::Refresh(name) if !service::definition::valid_name(name) => {
+                return Err(format!("\"{}\" cannot be the name of a service", name.escape_debug()));
+            }
+            InitCommand::Refresh(_) if !self.planned => {
+                return Err("the definitions have not been compiled yet".to_owned());
+            }
+            InitCommand::Reload | InitCommand::Refresh(_) | InitCommand::Events => {}
             InitCommand::Fault(_) => self.may_fail(token)?,
             InitCommand::ReexecService(_) if !index.is_some_and(|index| self.supervised(index)) => {
                 return Err("it has no supervisor now".to_owned());
@@ -173,6 +187,7 @@ impl Init {
             InitCommand::Continue(_) => self.tell(index, Command::Continue),
             InitCommand::ReexecService(_) => self.tell(index, Command::Reexec),
             InitCommand::Reload
+            | InitCommand::Refresh(_)
             | InitCommand::Reexec
             | InitCommand::Plan(_)
             | InitCommand::Power(_)

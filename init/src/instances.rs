@@ -65,7 +65,7 @@ impl Init {
             return;
         }
         for entry in &added {
-            self.unstage_definition(&entry.name);
+            let _ = self.unstage_definition(&entry.name);
         }
         let all = self.and_known(added);
         let file = self.options.run.join("init/plan");
@@ -93,7 +93,7 @@ impl Init {
     }
 
     /// The services called `names` and what they refer to, as far as they are not known.
-    fn missing(&self, entries: Vec<Entry>, names: &[String]) -> Vec<Entry> {
+    pub(crate) fn missing(&self, entries: Vec<Entry>, names: &[String]) -> Vec<Entry> {
         let mut found: BTreeMap<String, Entry> =
             entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
         let mut missing = Vec::new();

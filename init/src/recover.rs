@@ -323,6 +323,8 @@ impl Init {
             // The new plan is on record, and nobody knows who was told of it.
             self.reconnect_all();
         }
+        // Whoever was at it may have been killed too.
+        self.sweep_roots();
         // What is due comes before the answers: a start that was asked for is not taken for a wish to stay down.
         self.carry_out();
         for index in 0..self.services.len() {

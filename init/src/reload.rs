@@ -25,9 +25,11 @@ pub(crate) struct Reloading {
 }
 
 impl Reloading {
-    /// Whether anybody waits for more than to be told what it would do.
+    /// Whether anybody waits for what is to be done without being asked for again: not to be told what it would do, nor
+    /// for one service, whose asker asks again.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.waiting.iter().chain(&self.queued).any(|client| !matches!(client.purpose, Purpose::Plan))
+        let passing = |purpose: &Purpose| matches!(purpose, Purpose::Plan | Purpose::Refresh(_));
+        self.waiting.iter().chain(&self.queued).any(|client| !passing(&client.purpose))
     }
 }
 
@@ -47,6 +49,8 @@ pub(crate) enum Purpose {
     Apply,
     /// To be told what that would do.
     Plan,
+    /// To have it applied to the service called so, and to no other.
+    Refresh(String),
     /// To have an instance of a template, called so, for this command.
     Instance(String, String),
 }
@@ -175,8 +179,12 @@ impl Init {
                         self.clients.answer(client.token, &answer);
                     }
                 }
-                Purpose::Apply | Purpose::Plan if there => self.clients.answer(client.token, &answer),
-                Purpose::Apply | Purpose::Plan => {}
+                // The steps are those of the whole tree.
+                Purpose::Refresh(_) if there && outcome.is_ok() => self.clients.answer(client.token, "ok\n"),
+                Purpose::Apply | Purpose::Plan | Purpose::Refresh(_) if there => {
+                    self.clients.answer(client.token, &answer);
+                }
+                Purpose::Apply | Purpose::Plan | Purpose::Refresh(_) => {}
             }
         }
     }
@@ -207,10 +215,16 @@ impl Init {
             let wanted = self.reloading.waiting.iter().filter(|client| client.foreseen.is_none());
             let instances = wanted.filter_map(|client| match &client.purpose {
                 Purpose::Instance(name, _) => Some(name.clone()),
-                Purpose::Apply | Purpose::Plan => None,
+                Purpose::Apply | Purpose::Plan | Purpose::Refresh(_) => None,
             });
             let instances: Vec<String> = instances.collect();
-            self.take_instances(entries, &instances);
+            let refreshed = self.reloading.waiting.iter().filter_map(|client| match &client.purpose {
+                Purpose::Refresh(name) => Some(name.clone()),
+                Purpose::Apply | Purpose::Plan | Purpose::Instance(..) => None,
+            });
+            let refreshed: BTreeSet<String> = refreshed.collect();
+            self.take_instances(entries.clone(), &instances);
+            self.refresh(entries, &refreshed);
         }
         steps
     }
@@ -234,7 +248,7 @@ impl Init {
         let directory = self.staged("definitions");
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             let Ok(name) = entry.file_name().into_string() else { continue };
-            self.unstage_definition(&name);
+            let _ = self.unstage_definition(&name);
             renewed.insert(name);
         }
         for name in ["settings", "sources", "plan"] {
@@ -247,17 +261,19 @@ impl Init {
         renewed
     }
 
-    /// Puts one definition into its place, if it differs from what is there.
-    pub(crate) fn unstage_definition(&mut self, name: &str) {
+    /// Puts one definition into its place, if it differs from what is there: then it is true.
+    pub(crate) fn unstage_definition(&mut self, name: &str) -> bool {
         let place = self.options.run.join("service").join(name);
         let moved = std::fs::create_dir_all(&place)
             .and_then(|()| std::fs::rename(self.staged("definitions").join(name), place.join("definition")));
+        let renewed = moved.is_ok();
         if !moved.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             self.note_failure(moved, &place.join("definition"));
         }
+        renewed
     }
 
-    fn note_failure(&mut self, result: io::Result<()>, place: &Path) {
+    pub(crate) fn note_failure(&mut self, result: io::Result<()>, place: &Path) {
         if let Err(error) = result {
             let (place, reason) = (place.display(), reason(&error));
             self.messages.error(&format!("unable to replace {place}: {reason} (going on without)"));

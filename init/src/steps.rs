@@ -84,8 +84,7 @@ impl Init {
         service.forget();
         let name = self.graph.name(index).to_owned();
         self.graph.forgotten(index);
-        // On a filesystem in memory: nothing is waited for.
-        let _ = std::fs::remove_dir_all(self.options.run.join("service").join(&name));
+        self.forget_directory(&name);
         self.messages.info(&format!("{name}: forgotten, since it has no definition any more"));
     }
 
@@ -104,6 +103,7 @@ impl Init {
             | InitCommand::Pause(_)
             | InitCommand::Continue(_)
             | InitCommand::Reload
+            | InitCommand::Refresh(_)
             | InitCommand::Reexec
             | InitCommand::ReexecService(_)
             | InitCommand::Power(_)

@@ -360,6 +360,9 @@ impl Definition {
         // Limits of the group are set while it runs.
         only.process.group.files.clear();
         only.process.group.strict = false;
+        // It has a group for another reason.
+        let scopes = [self.stop.scope, self.stop.kill_scope];
+        only.process.group.wanted &= !scopes.contains(&Scope::Cgroup) || self.process.group.delegate;
         only.sockets.clone_from(&self.sockets);
         only.image.clone_from(&self.image);
         only.inherit = self.inherit;

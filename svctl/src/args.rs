@@ -2,6 +2,7 @@
 //! options, then one constructor per verb.
 
 mod given;
+mod run;
 mod tree;
 mod verbs;
 
@@ -112,6 +113,26 @@ pub enum Verb {
         /// Only so many of the last.
         lines: Option<usize>,
     },
+    /// Make a service that is in no tree, and start it.
+    Run(Box<crate::run::Request>),
+    /// Change the limits of a service while it runs.
+    Update(crate::run::update::Request),
+    /// Show what services use.
+    Usage {
+        /// Of these.
+        names: Vec<String>,
+        /// For programs.
+        json: bool,
+    },
+    /// Take transient services away.
+    Destroy(crate::run::destroy::Request),
+    /// Show transient services, and those from images.
+    Containers {
+        /// For programs.
+        json: bool,
+    },
+    /// Wait until services have ended for good, and tell how.
+    WaitEnded(Vec<String>, Option<Duration>, bool),
     /// Wait for the boot to be over.
     Wait(Duration),
     /// Wait for services to be somewhere.

@@ -58,6 +58,7 @@ pub fn options(places: &Places, tree: Tree) -> Options {
     Options {
         services: tree.directory.unwrap_or_else(|| places.services.clone()),
         overrides: running.then(|| places.run.join("services.d")),
+        trial: None,
         settings: tree.settings,
         instances,
         root: tree.root,

@@ -37,6 +37,7 @@ mod shared;
 mod sources;
 #[cfg(test)]
 mod tests;
+pub mod transient;
 pub mod units;
 
 pub use diagnostic::{Diagnostic, Lines, Location, Place, Severity};
@@ -55,8 +56,10 @@ use std::path::{Path, PathBuf};
 pub struct Options {
     /// The tree of service directories.
     pub services: PathBuf,
-    /// A second tree of the same form, of which only what is dropped in (`NAME/service.d`) is read.
+    /// A second tree of the same form: what is dropped in (`NAME/service.d`), and transient services.
     pub overrides: Option<PathBuf>,
+    /// A file of the second tree that is not there yet, or is another: what it is to say.
+    pub trial: Option<Trial>,
     /// The settings of the machine; none for the file `init.toml` beside the tree.
     pub settings: Option<PathBuf>,
     /// Instances of templates that were asked for by name.
@@ -65,6 +68,15 @@ pub struct Options {
     pub root: Option<PathBuf>,
     /// The program that probes ports and web pages: this one, as the machine will see it.
     pub prober: String,
+}
+
+/// A file that is tried before it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Where it will be.
+    pub file: PathBuf,
+    /// What it will say.
+    pub text: String,
 }
 
 /// One service directory, read.

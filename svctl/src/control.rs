@@ -4,6 +4,7 @@ mod client;
 mod direct;
 mod follow;
 mod init;
+mod request;
 mod transaction;
 
 use crate::args::{Patience, Places};
@@ -16,6 +17,8 @@ use service::wire::Command;
 use std::thread;
 
 pub use client::{Connection, Line};
+pub use direct::reply as parse_reply;
+pub use request::request;
 pub use transaction::{plan, reload, switch};
 
 /// How many log lines a failure is shown with.
@@ -95,6 +98,12 @@ pub fn restart(places: &Places, names: &[String], patience: Patience) -> Result<
 pub fn tell(places: &Places, names: &[String], command: Command) -> Result<Exit, Failure> {
     let outcomes: Vec<Outcome> = names.iter().flat_map(|name| direct::tell(places, name, command)).collect();
     report(places, &outcomes)
+}
+
+/// Has init stop services, and tells what became of it without showing it.
+#[must_use]
+pub fn stop(places: &Places, name: &str, patience: Patience) -> Vec<Outcome> {
+    init::ask(places, Wish::Stop, &[name.to_owned()], patience)
 }
 
 /// Shows the outcomes, and makes one exit code of theirs: the first that is not 0.

@@ -13,6 +13,8 @@ pub enum Exit {
     Failed,
     /// There is no service of this name.
     NoSuchService,
+    /// There is a service of this name already.
+    Exists,
     /// The time was over first.
     TimedOut,
     /// The command line cannot be understood.
@@ -21,13 +23,16 @@ pub enum Exit {
     NotSupervised,
     /// The system refused something.
     System,
+    /// How a service ended that was waited for: its exit code, or 128 and the number of a signal.
+    Ended(u8),
 }
 
 /// Every code with its number and its meaning, as `--help` shows them.
-pub const TABLE: [(Exit, u8, &str); 7] = [
+pub const TABLE: [(Exit, u8, &str); 8] = [
     (Exit::Ok, 0, "done; for status: every service listed is good, or wanted down"),
     (Exit::Failed, 1, "failed; for status: some service is not as it should be; for check: errors"),
     (Exit::NoSuchService, 3, "no such service"),
+    (Exit::Exists, 4, "there is a service of this name already"),
     (Exit::TimedOut, 99, "timed out"),
     (Exit::Usage, 100, "wrong usage"),
     (Exit::NotSupervised, 102, "not supervised: nobody listens"),
@@ -38,6 +43,9 @@ impl Exit {
     /// The number that the shell sees.
     #[must_use]
     pub fn number(self) -> u8 {
+        if let Exit::Ended(code) = self {
+            return code;
+        }
         TABLE.iter().find(|(exit, ..)| *exit == self).map_or(111, |(_, number, _)| *number)
     }
 }

@@ -174,17 +174,68 @@ processors, I/O and processes, and sizes of logs. Reads files and asks nobody.
     },
     Help {
         name: "wait",
-        usage: "NAME… [--up|--ready|--down|--done] [-t TIME] | --boot [-t TIME]",
+        usage: "NAME… [--up|--ready|--down|--done|--ended] [-t TIME] | --boot [-t TIME]",
         summary: "wait until services are ready, or every one of the boot has settled",
-        options: &["boot", "timeout", "up", "ready", "down", "done"],
+        options: &["boot", "timeout", "up", "ready", "down", "done", "ended", "json"],
         details: "Exits 1 if one has failed, cannot be started, or is passed over by its conditions.
 
   --up                 until each runs, ready or not
   --ready              until each is ready; this is what is waited for if nothing is said
   --down               until nothing of them runs
   --done               until each has done its work
+  --ended              until each has ended for good, however; shows how, and takes as long as it takes
+  --json               with --ended, an array of objects, for programs
   --boot               until every service of the boot has settled
   -t, --timeout TIME   wait no longer than this (5m), then exit 99",
+    },
+    Help {
+        name: "run",
+        usage: "[OPTION…] [--] [COMMAND [ARGUMENT…]]",
+        summary: "make a transient service, and start it",
+        options: &[
+            "name", "image", "env", "env-file", "as-user", "directory", "volume", "limit", "property", "restart",
+            "label", "wait", "no-wait", "rm", "timeout", "json",
+        ],
+        details: RUN,
+    },
+    Help {
+        name: "update",
+        usage: "NAME KEY=VALUE… | NAME --reset",
+        summary: "change the limits of a service while it runs",
+        options: &["reset", "json"],
+        details: "The keys are those of [limits] that are of the control group, such as memory.max and cpu.weight. They stand in
+RUN/services.d/NAME/service.d/50-update.toml, and are in force until a reboot. The process is not restarted.
+
+  --reset              forget what was changed
+  --json               an object, for programs",
+    },
+    Help {
+        name: "usage",
+        usage: "NAME… [--json]",
+        summary: "show what services use: processor, memory, processes, input and output",
+        options: &["json"],
+        details: "By the control group of its own that a service has; without one, of the processes that there are.
+
+  --json               an array of objects, for programs",
+    },
+    Help {
+        name: "containers",
+        usage: "[--json]",
+        summary: "show transient services, and those that run from images",
+        options: &["json"],
+        details: "
+  --json               an array of objects, for programs",
+    },
+    Help {
+        name: "destroy",
+        usage: "NAME… [--now] [--with-log] [-t TIME]",
+        summary: "stop transient services, and take away all that is of them",
+        options: &["now", "with-log", "timeout", "json"],
+        details: "
+  --now                kill all of its processes, instead of asking it to stop
+  --with-log           its log too, which is kept otherwise
+  -t, --timeout TIME   wait no longer than this (5m) for each, then exit 99
+  --json               an array of objects, for programs",
     },
     Help {
         name: "check",
@@ -258,6 +309,28 @@ RUN/init/instances name instances as --instance does.
     Help { name: "help", usage: "[VERB]", summary: "explain a verb", options: &[], details: "" },
     Help { name: "version", usage: "", summary: "tell the version", options: &[], details: "" },
 ];
+
+const RUN: &str = "The service is called NAME, and is there until it is destroyed, or the machine is booted. Nothing starts it but this
+and svctl start. Returns when a process of it runs, or it is ready, if it says how it becomes so; and prints its name.
+
+  --name NAME          what it is called (run-XXXXXXXX)
+  --image REFERENCE    run from a container image; COMMAND stands for what the image runs
+  -v, --volume SOURCE:TARGET[:ro]
+                       a directory of the machine in the image
+  -e, --env NAME=VALUE, --env-file FILE
+                       its environment
+  --user USER[:GROUP]  who it is
+  --directory DIR      where it is run
+  --limit KEY=VALUE    a key of [limits], such as memory.max=64MiB
+  -p, --property KEY=VALUE
+                       any key of service.toml(5), such as stop.timeout=5s
+  --restart WHEN       never, on-failure or always (never)
+  --label KEY=VALUE    kept for whoever asks (svctl containers)
+  --wait               wait until it has ended, and exit as it did; 128 and the number of a signal
+  --rm                 with --wait, destroy it then, with its log
+  --no-wait            return as soon as the request is taken
+  -t, --timeout TIME   wait no longer than this (20m) for its start, then exit 99
+  --json               an object, for programs";
 
 const POWER: &str =
     "Asks init. If init does not answer within 5 seconds, PID 1 is sent the signal that means the same.";

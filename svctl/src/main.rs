@@ -6,8 +6,8 @@ use svctl::args::{self, Places, Verb};
 use svctl::control::{self, Wish};
 use svctl::exit::{Exit, Failure};
 use svctl::{
-    check, events, exposure, help, image, kexec, logs, metrics, output, power, probe, reexec, status, wait,
-    why,
+    check, events, exposure, help, image, kexec, logs, metrics, output, power, probe, reexec,
+    run as transient, status, usage, wait, why,
 };
 
 fn main() -> ExitCode {
@@ -59,6 +59,12 @@ fn run(places: &Places, verb: Verb) -> Result<Exit, Failure> {
         Verb::Reload(names) => control::tell(places, &names, Command::Reload),
         Verb::Kill(names, signal) => control::tell(places, &names, Command::Kill(signal)),
         Verb::Logs { names, follow, lines } => logs::run(places, &names, follow, lines),
+        Verb::Run(request) => transient::run(places, &request),
+        Verb::Update(request) => transient::update::run(places, &request),
+        Verb::Usage { names, json } => usage::run(places, &names, json),
+        Verb::Destroy(request) => transient::destroy::run(places, &request),
+        Verb::Containers { json } => transient::containers::run(places, json),
+        Verb::WaitEnded(names, timeout, json) => transient::ended::wait(places, &names, timeout, json),
         Verb::Wait(timeout) => wait::boot(places, timeout),
         Verb::WaitFor(names, aim, timeout) => wait::names(places, &names, aim, timeout),
         Verb::Why(names) => why::run(places, &names),

@@ -16,6 +16,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub enum Next {
     /// A line with a [`Report`].
     Report(String),
+    /// Init was away, and begins again with a report of every service.
+    Again,
     /// The deadline has passed.
     TimedOut,
 }
@@ -56,9 +58,8 @@ impl Reports {
                 }
                 Line::TimedOut => return Ok(Next::TimedOut),
                 Line::End => {
-                    if !self.reach_again(deadline)? {
-                        return Ok(Next::TimedOut);
-                    }
+                    let there = self.reach_again(deadline)?;
+                    return Ok(if there { Next::Again } else { Next::TimedOut });
                 }
             }
         }

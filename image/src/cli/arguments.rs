@@ -69,9 +69,14 @@ pub(super) enum Verb {
     /// Take away containers, and those inside of them
     Destroy {
         /// Their names, as NAME or NAME/INSIDE
-        #[arg(required = true)]
+        #[arg(required_unless_present = "service", conflicts_with = "service")]
         names: Vec<String>,
+        /// All that was made for this service, by the settings of its definition
+        #[arg(long, value_name = "NAME")]
+        service: Option<String>,
     },
+    /// Take away the roots of services that init has forgotten, as init has it done
+    Sweep,
     /// Show the containers and their roots
     Containers,
     /// Take away containers that nobody knows of, and what was left half done
@@ -150,7 +155,10 @@ impl Arguments {
 
     /// The service that something is done for, which may have settings of its own.
     pub(super) fn of_service(&self) -> Option<&str> {
-        if let Verb::Settle { service } = &self.verb { Some(service) } else { self.provisioned() }
+        if let Verb::Settle { service } | Verb::Destroy { service: Some(service), .. } = &self.verb {
+            return Some(service);
+        }
+        self.provisioned()
     }
 }
 

@@ -57,7 +57,11 @@ pub(super) fn leave_reason(run: &Path, name: &str, error: &Error) {
 /// The settings of a service over those of the machine: those of its options that are the name of one.
 pub(super) fn adjust(settings: &mut Settings, run: &Path, name: &str) -> Result<()> {
     ContainerId::below(None, name)?;
-    let definition = read(run, name)?;
+    apply(settings, &read(run, name)?)
+}
+
+/// The same by a definition.
+pub(super) fn apply(settings: &mut Settings, definition: &Definition) -> Result<()> {
     for (key, value) in definition.image.iter().flat_map(|image| &image.options) {
         if settings::ALL.iter().any(|setting| setting.name == key) {
             settings.set(key, value)?;

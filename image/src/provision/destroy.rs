@@ -24,15 +24,23 @@ impl Containers {
     /// # Errors
     /// The system refused something: it can be tried again.
     pub fn destroy(&self, store: &Store, id: &ContainerId) -> Result<bool> {
+        self.destroy_unless(store, id, || false)
+    }
+
+    /// The same, unless it is in use by then: that is asked when nobody can make a root of it.
+    ///
+    /// # Errors
+    /// The system refused something: it can be tried again.
+    pub fn destroy_unless(&self, store: &Store, id: &ContainerId, used: impl Fn() -> bool) -> Result<bool> {
         let _shared = store.share()?;
         let mut there = false;
         for inside in self.list()?.iter().filter(|other| other.is_in(id)) {
-            there |= self.destroy_one(inside).context(|| format!("unable to destroy {inside}"))?;
+            there |= self.destroy_one(inside, &used).context(|| format!("unable to destroy {inside}"))?;
         }
         Ok(there)
     }
 
-    fn destroy_one(&self, id: &ContainerId) -> Result<bool> {
+    fn destroy_one(&self, id: &ContainerId, used: impl Fn() -> bool) -> Result<bool> {
         let path = self.path(id);
         let _ours = match self.lock(id) {
             Ok(lock) => lock,
@@ -40,7 +48,7 @@ impl Containers {
             Err(_) if !path.exists() => return Ok(false),
             Err(error) => return Err(error),
         };
-        if !path.exists() {
+        if !path.exists() || used() {
             return Ok(false);
         }
         self.destroy_roots(id, |_| true)?;
@@ -115,7 +123,7 @@ impl Containers {
             let done = if holds_known {
                 self.lock(&id).and_then(|_ours| self.destroy_roots(&id, |_| true))
             } else {
-                self.destroy_one(&id).map(drop)
+                self.destroy_one(&id, || false).map(drop)
             };
             match done {
                 Ok(()) if holds_known => recovered.kept.push(id),

@@ -27,6 +27,8 @@ pub enum InitCommand<'a> {
     Continue(&'a str),
     /// Read the tree of definitions again, and change what differs.
     Reload,
+    /// Read the tree, and change what differs of this service alone: it may be new, another, or gone.
+    Refresh(&'a str),
     /// Replace init and every supervisor in place by the programs on disk.
     Reexec,
     /// The same for one service's supervisor.
@@ -71,6 +73,7 @@ impl<'a> InitCommand<'a> {
             "restart" if one_word => Some(InitCommand::Restart(rest)),
             "switch" if one_word => Some(InitCommand::Switch(rest)),
             "reload" if one_word => Some(InitCommand::ReloadService(rest)),
+            "refresh" if one_word => Some(InitCommand::Refresh(rest)),
             "pause" if one_word => Some(InitCommand::Pause(rest)),
             "continue" if one_word => Some(InitCommand::Continue(rest)),
             "reexec" if one_word => Some(InitCommand::ReexecService(rest)),
@@ -98,6 +101,7 @@ impl<'a> InitCommand<'a> {
             InitCommand::Restart(_) => "restart",
             InitCommand::Switch(_) => "switch",
             InitCommand::Reload | InitCommand::ReloadService(_) => "reload",
+            InitCommand::Refresh(_) => "refresh",
             InitCommand::Kill(..) => "kill",
             InitCommand::Pause(_) => "pause",
             InitCommand::Continue(_) => "continue",
@@ -119,6 +123,7 @@ impl<'a> InitCommand<'a> {
             | InitCommand::Restart(name)
             | InitCommand::Switch(name)
             | InitCommand::ReloadService(name)
+            | InitCommand::Refresh(name)
             | InitCommand::Kill(name, _)
             | InitCommand::Pause(name)
             | InitCommand::Continue(name)

@@ -35,6 +35,7 @@ fn every_command_parses_back_from_its_text() {
         InitCommand::Once("d"),
         InitCommand::Switch("e"),
         InitCommand::ReloadService("f"),
+        InitCommand::Refresh("l"),
         InitCommand::Kill("g", Signal::USR1),
         InitCommand::Pause("h"),
         InitCommand::Continue("i"),

@@ -39,6 +39,22 @@ const OPTIONS: &[(&str, Option<char>, bool)] = &[
     ("ready", None, false),
     ("down", None, false),
     ("done", None, false),
+    ("ended", None, false),
+    ("name", None, true),
+    ("image", None, true),
+    ("env", Some('e'), true),
+    ("env-file", None, true),
+    ("as-user", None, true),
+    ("directory", None, true),
+    ("volume", Some('v'), true),
+    ("limit", None, true),
+    ("property", Some('p'), true),
+    ("restart", None, true),
+    ("label", None, true),
+    ("rm", None, false),
+    ("reset", None, false),
+    ("now", None, false),
+    ("with-log", None, false),
 ];
 
 /// Everything on the command line, understood word by word.
@@ -67,6 +83,13 @@ impl Given {
         text.map(Some).ok_or_else(|| Failure::usage(format!("the value of --{name} is not UTF-8")))
     }
 
+    /// Every value given for an option, in order.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<&str>, Failure> {
+        let values = self.options.iter().filter(|(given, _)| *given == name).map(|(_, value)| value);
+        let wrong = || Failure::usage(format!("the value of --{name} is not UTF-8"));
+        values.map(|value| value.to_str().ok_or_else(wrong)).collect()
+    }
+
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.value(name).map(PathBuf::from)
     }
@@ -80,7 +103,7 @@ pub(super) fn read(words: impl Iterator<Item = OsString>) -> Result<Given, Failu
         let found = match parser.next().map_err(|error| Failure::usage(error.to_string()))? {
             None => return Ok(given),
             Some(Arg::Value(word)) => {
-                let word = word.into_string().map_err(|_| Failure::usage("an argument is not UTF-8"))?;
+                let word = utf8(word)?;
                 match given.verb {
                     // The provisioner understands its own.
                     None if word == "image" => {
@@ -89,10 +112,20 @@ pub(super) fn read(words: impl Iterator<Item = OsString>) -> Result<Given, Failu
                         given.rest = rest.collect();
                     }
                     None => given.verb = Some(word),
+                    // Whatever follows the command's first word is the command's.
+                    Some(ref verb) if verb == "run" => {
+                        given.names.push(word);
+                        let rest = parser.raw_args().map_err(|error| Failure::usage(error.to_string()))?;
+                        for word in rest {
+                            given.names.push(utf8(word)?);
+                        }
+                    }
                     Some(_) => given.names.push(word),
                 }
                 continue;
             }
+            // A service has a user; which init is meant stands before the verb.
+            Some(Arg::Long("user")) if given.verb.as_deref() == Some("run") => option("as-user")?,
             // A probe's keys are called as they are in the page.
             Some(Arg::Long("json")) if given.verb.as_deref() == Some("probe") => option("expect-json")?,
             Some(Arg::Long(name)) => option(name)?,
@@ -108,6 +141,10 @@ pub(super) fn read(words: impl Iterator<Item = OsString>) -> Result<Given, Failu
         };
         given.options.push((found.0, value));
     }
+}
+
+fn utf8(word: OsString) -> Result<String, Failure> {
+    word.into_string().map_err(|_| Failure::usage("an argument is not UTF-8"))
 }
 
 fn option(name: &str) -> Result<(&'static str, Option<char>, bool), Failure> {

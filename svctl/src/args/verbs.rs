@@ -1,6 +1,7 @@
 //! What each verb takes: one constructor a verb.
 
 use super::given::Given;
+use super::run;
 use super::tree::{check, tree};
 use super::{Patience, Verb};
 use crate::compile::units;
@@ -71,6 +72,14 @@ pub(super) fn make(word: &str, given: &Given) -> Result<Verb, Failure> {
         }
         "wait" => wait(given),
         "why" => Ok(Verb::Why(some(given)?)),
+        "run" => run::run(given),
+        "update" => run::update(given),
+        "usage" => Ok(Verb::Usage { names: some(given)?, json: given.has("json") }),
+        "destroy" => run::destroy(given),
+        "containers" => {
+            none(given)?;
+            Ok(Verb::Containers { json: given.has("json") })
+        }
         "exposure" => Ok(Verb::Exposure { names: names(), json: given.has("json") }),
         "metrics" => metrics(given),
         "events" => Ok(Verb::Events { names: names(), json: given.has("json") }),
@@ -132,7 +141,7 @@ fn none(given: &Given) -> Result<(), Failure> {
     }
 }
 
-fn some(given: &Given) -> Result<Vec<String>, Failure> {
+pub(super) fn some(given: &Given) -> Result<Vec<String>, Failure> {
     if given.names.is_empty() {
         return Err(Failure::usage("which service? give one name or more"));
     }
@@ -145,7 +154,7 @@ fn some(given: &Given) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-fn patience(given: &Given) -> Result<Patience, Failure> {
+pub(super) fn patience(given: &Given) -> Result<Patience, Failure> {
     let timeout = given.text("timeout")?.map(units::duration).transpose().map_err(Failure::usage)?;
     if given.has("wait") && given.has("no-wait") {
         return Err(Failure::usage("--wait and --no-wait contradict each other"));
@@ -155,6 +164,15 @@ fn patience(given: &Given) -> Result<Patience, Failure> {
 
 /// `wait --boot`, or `wait NAME…` for one thing.
 fn wait(given: &Given) -> Result<Verb, Failure> {
+    if given.has("ended") {
+        if ["up", "ready", "down", "done", "boot"].into_iter().any(|other| given.has(other)) {
+            return Err(Failure::usage("wait for one thing at a time: --ended, or another"));
+        }
+        return run::ended(given);
+    }
+    if given.has("json") {
+        return Err(Failure::usage("--json is for --ended"));
+    }
     let aims = [("up", Aim::Up), ("ready", Aim::Ready), ("down", Aim::Down), ("done", Aim::Done)];
     let mut aims = aims.into_iter().filter(|(option, _)| given.has(option)).map(|(_, aim)| aim);
     let (aim, another) = (aims.next(), aims.next());

@@ -8,7 +8,7 @@ use super::program::is_executable;
 use super::programs;
 use super::reader::Reader;
 use super::sources::{Problem, Sources, drop_ins};
-use super::{Options, Service, accounts};
+use super::{Options, Service, accounts, transient};
 use crate::loaded::Source;
 use service::definition::{Definition, Kind, Style};
 use std::ops::Range;
@@ -66,10 +66,10 @@ pub(super) fn read(name: &str, origin: &Origin, options: &Options) -> Vec<Servic
     let mut sources = Sources::new(&path);
     let file = directory.join("service.toml");
     let mut problems = Vec::new();
-    let has_toml = note(sources.read(&file), &mut problems).unwrap_or(true);
+    let has_toml = note(read_file(&mut sources, &file, options), &mut problems).unwrap_or(true);
     for layer in layers(name, directory, own, options) {
-        for file in note(drop_ins(&layer), &mut problems).unwrap_or_default() {
-            note(sources.read(&file), &mut problems);
+        for file in note(dropped_into(&layer, options), &mut problems).unwrap_or_default() {
+            note(read_file(&mut sources, &file, options), &mut problems);
         }
     }
     let absolute = absolute(directory).display().to_string();
@@ -79,6 +79,8 @@ pub(super) fn read(name: &str, origin: &Origin, options: &Options) -> Vec<Servic
         service.source = Some(source);
         service.definition.instance = specifiers.map(|specifiers| specifiers.instance.to_owned());
         service.definition.autostart &= !by_name && !own.is_some_and(|own| own.join("down").exists());
+        // Whoever makes one starts it: after a boot there is none.
+        service.definition.autostart &= !transient::is_one(directory, options);
     }
     for service in &mut services {
         finish(service, options);
@@ -88,6 +90,25 @@ pub(super) fn read(name: &str, origin: &Origin, options: &Options) -> Vec<Servic
 
 fn note<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
     result.map_err(|problem| problems.push(problem)).ok()
+}
+
+/// Adds what a file says, or is to say; false if there is no such file.
+fn read_file(sources: &mut Sources, file: &Path, options: &Options) -> Result<bool, Problem> {
+    match options.trial.as_ref().filter(|trial| trial.file == file) {
+        Some(trial) => sources.push(&file.display().to_string(), &trial.text).map(|()| true),
+        None => sources.read(file),
+    }
+}
+
+/// The files of a directory of what is dropped in, with the one that is tried.
+fn dropped_into(layer: &Path, options: &Options) -> Result<Vec<PathBuf>, Problem> {
+    let mut files = drop_ins(layer)?;
+    let tried = options.trial.as_ref().map(|trial| &trial.file).filter(|file| file.parent() == Some(layer));
+    if let Some(file) = tried.filter(|file| !files.contains(file)) {
+        files.push(file.clone());
+        files.sort();
+    }
+    Ok(files)
 }
 
 /// The directories of what is dropped in, the last wins: with the definition, of the instance, and of the
@@ -100,6 +121,8 @@ fn layers(name: &str, directory: &Path, own: Option<&Path>, options: &Options) -
         layers.extend(template.map(|template| overrides.join(template).join("service.d")));
         layers.push(overrides.join(name).join("service.d"));
     }
+    // A transient service has its own there.
+    layers.dedup();
     layers
 }
 

@@ -6,7 +6,7 @@
 
 use super::diagnostic::{Diagnostic, Location, Severity};
 use super::directory::{self, Origin};
-use super::{Compiled, Edge, Options, Service};
+use super::{Compiled, Edge, Options, Service, transient};
 use service::definition::valid_name;
 use service::settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +90,7 @@ impl Tree {
                 }
             };
         }
+        transient::add(options, &tree.templates, &mut tree.directories, &mut tree.stray);
         Ok(tree)
     }
 

@@ -16,9 +16,9 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 /// What a rule may allow: [`service::wire::InitCommand::verb`].
-const VERBS: [&str; 17] = [
-    "*", "start", "once", "stop", "restart", "switch", "reload", "kill", "pause", "continue", "reexec",
-    "plan", "poweroff", "reboot", "halt", "kexec", "events",
+const VERBS: [&str; 18] = [
+    "*", "start", "once", "stop", "restart", "switch", "reload", "refresh", "kill", "pause", "continue",
+    "reexec", "plan", "poweroff", "reboot", "halt", "kexec", "events",
 ];
 /// Going down may take long, but not for ever.
 const LIMIT_MAX: Duration = Duration::from_secs(24 * 3600);

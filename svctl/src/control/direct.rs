@@ -200,7 +200,8 @@ fn answer(connection: &mut Connection, command: Command) -> Result<Result<(), St
 }
 
 /// A line as the answer to a command; none if it is something else.
-pub(super) fn reply(line: &str) -> Option<Result<(), String>> {
+#[must_use]
+pub fn reply(line: &str) -> Option<Result<(), String>> {
     match line.split_once(' ') {
         None if line == "ok" => Some(Ok(())),
         None if line == "error" => Some(Err("refused".to_owned())),

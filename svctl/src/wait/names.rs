@@ -105,6 +105,7 @@ pub fn names(places: &Places, names: &[String], aim: Aim, timeout: Duration) -> 
                     awaited.iter_mut().filter(same).for_each(|one| one.take(aim, &report));
                 }
             }
+            Next::Again => {}
             Next::TimedOut => {
                 for late in awaited.iter().filter(|one| one.verdict == Verdict::Wait) {
                     let after = show(timeout);
