@@ -7,7 +7,10 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 /// How long the compiler may take for all definitions.
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What its command line begins with.
+pub(crate) const COMPILER: [&str; 2] = ["svctl", "compile"];
 
 /// How often that is tried, and the wait between two tries.
 const COMPILATIONS_MAX: u32 = 5;
@@ -46,11 +49,12 @@ impl Init {
     /// Starts the compiler, with these options too.
     pub(crate) fn spawn_compiler(&mut self, more: &[&str]) -> Result<(), String> {
         let [_, output, error] = sys::fd::standard();
-        let mut arguments = vec![OsStr::new("compile"), OsStr::new("--services")];
+        let [program, verb] = COMPILER;
+        let mut arguments = vec![OsStr::new(verb), OsStr::new("--services")];
         arguments.extend([self.options.services.as_os_str(), OsStr::new("--run")]);
         arguments.push(self.options.run.as_os_str());
         arguments.extend(more.iter().map(OsStr::new));
-        let pid = self.spawn_program("svctl", &arguments, &[(output, 1), (error, 2)])?;
+        let pid = self.spawn_program(program, &arguments, &[(output, 1), (error, 2)])?;
         self.compiler = Some((pid, sys::clock::now().after(COMPILE_TIMEOUT)));
         Ok(())
     }

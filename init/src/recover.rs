@@ -7,6 +7,7 @@
 
 use crate::Role;
 use crate::arguments::Words;
+use crate::compiler::{COMPILE_TIMEOUT, COMPILER};
 use crate::container::{Inherited, Main};
 use crate::last_resort;
 use crate::ledger::{Faults, Found, Ledger, Lines, Record};
@@ -218,6 +219,7 @@ impl Init {
             main.record(record);
         }
         record.line("reloading", self.reloading.is_wanted());
+        record.line("reloading-again", self.reloading.is_wanted_again());
         record.line("began", self.began.0);
         record.line("planned", self.planned);
         record.option("shell", self.shell);
@@ -298,10 +300,15 @@ impl Init {
     fn restore_compiler(&mut self, machine: Lines<'_>) {
         let pid = machine.number("compiler").and_then(Pid::new);
         let deadline = machine.number("compiler-deadline").map(Tick);
-        self.compiler = pid.filter(|pid| sys::process::is_child(*pid)).zip(deadline);
+        let recorded = pid.filter(|pid| sys::process::is_child(*pid)).zip(deadline);
+        self.compiler = recorded.or_else(|| {
+            // One that was being started: two of them would write the same files.
+            let compiler = children().find(|(_, words)| words.starts_with(&COMPILER.map(str::to_owned)))?;
+            Some((compiler.0, sys::clock::now().after(COMPILE_TIMEOUT)))
+        });
         if self.planned {
             if machine.flag("reloading") {
-                self.resume_reload();
+                self.resume_reload(machine.flag("reloading-again"));
             }
         } else if self.compiler.is_none() && self.going.is_none() && self.shell.is_none() {
             self.compile();
@@ -383,15 +390,20 @@ fn ending(text: &str) -> Option<(Pid, WaitStatus)> {
 
 /// The child of ours that was started with these as its first and last words.
 fn child_called(first: &str, last: Option<&str>) -> Option<Pid> {
+    let is = |word: Option<&String>, text: &str| word.is_some_and(|word| word == text);
+    let same = |words: &[String]| is(words.first(), first) && last.is_none_or(|last| is(words.last(), last));
+    children().find(|(_, words)| same(words)).map(|(pid, _)| pid)
+}
+
+/// Our children, dead or alive, with the words that they were started with, which the dead have lost.
+fn children() -> impl Iterator<Item = (Pid, Vec<String>)> {
     let own = sys::process::own();
-    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(move |entry| {
         let pid = Pid::new(entry.file_name().to_str()?.parse().ok()?)?;
         if pid.number() == own || !sys::process::is_child(pid) {
             return None;
         }
         let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
-        let mut words = line.trim_end_matches('\0').split('\0');
-        let same = words.next() == Some(first) && last.is_none_or(|last| words.next_back() == Some(last));
-        same.then_some(pid)
+        Some((pid, line.trim_end_matches('\0').split('\0').map(str::to_owned).collect()))
     })
 }

@@ -28,8 +28,12 @@ impl Reloading {
     /// Whether anybody waits for what is to be done without being asked for again: not to be told what it would do, nor
     /// for one service, whose asker asks again.
     pub(crate) fn is_wanted(&self) -> bool {
-        let passing = |purpose: &Purpose| matches!(purpose, Purpose::Plan | Purpose::Refresh(_));
-        self.waiting.iter().chain(&self.queued).any(|client| !passing(&client.purpose))
+        self.is_wanted_again() || self.waiting.iter().any(Client::wants_more)
+    }
+
+    /// The same of those who have asked after the compiler had begun.
+    pub(crate) fn is_wanted_again(&self) -> bool {
+        self.queued.iter().any(Client::wants_more)
     }
 }
 
@@ -41,6 +45,13 @@ struct Client {
     by: String,
     /// What it would do, if that was to be told of an instance that is not there.
     foreseen: Option<Result<Vec<PlannedStep>, String>>,
+}
+
+impl Client {
+    /// Whether it is done whoever goes on.
+    fn wants_more(&self) -> bool {
+        !matches!(self.purpose, Purpose::Plan | Purpose::Refresh(_))
+    }
 }
 
 /// What a client wants the tree to be read for.
@@ -81,25 +92,24 @@ impl Init {
     pub(crate) fn ask_reload(&mut self, token: u64, purpose: Purpose, by: &str) {
         let Some(identity) = self.clients.identity(token) else { return };
         let client = Client { token, identity, purpose, by: by.to_owned(), foreseen: None };
-        if self.compiler.is_some() {
-            return self.reloading.queued.push(client);
+        let begun = self.compiler.is_some();
+        if begun { &mut self.reloading.queued } else { &mut self.reloading.waiting }.push(client);
+        // Before there is a compiler, and whatever comes next in this round.
+        self.write_ledger();
+        if !begun {
+            self.compile_again();
         }
-        self.reloading.waiting.push(client);
-        self.compile_again();
     }
 
     /// Goes on with a reload that the init before this one was asked for. Who asked is gone; what was asked for is
-    /// done.
-    pub(crate) fn resume_reload(&mut self) {
+    /// done; `again` if a compiler that runs may not have seen it.
+    pub(crate) fn resume_reload(&mut self, again: bool) {
         let by = "a client of the init before".to_owned();
-        self.reloading.waiting.push(Client {
-            token: u64::MAX,
-            identity: u64::MAX,
-            purpose: Purpose::Apply,
-            by,
-            foreseen: None,
-        });
-        if self.compiler.is_none() {
+        let purpose = Purpose::Apply;
+        let client = Client { token: u64::MAX, identity: u64::MAX, purpose, by, foreseen: None };
+        let begun = self.compiler.is_some();
+        if begun && again { &mut self.reloading.queued } else { &mut self.reloading.waiting }.push(client);
+        if !begun {
             self.compile_again();
         }
     }

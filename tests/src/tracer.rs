@@ -79,6 +79,68 @@ impl Tracer {
                 other => panic!("it has ended: {other:?}"),
             }
         }
+        self.fail(signal);
+        true
+    }
+
+    /// Holds it where it waits for events.
+    ///
+    /// # Panics
+    /// If it ends instead.
+    pub fn until_waiting(&self) {
+        ptrace::interrupt(self.pid).unwrap();
+        loop {
+            match self.wait() {
+                WaitStatus::PtraceEvent(..) if self.waits_for_events() => return,
+                // It was about to.
+                WaitStatus::PtraceEvent(..) => {
+                    ptrace::cont(self.pid, None).unwrap();
+                    ptrace::interrupt(self.pid).unwrap();
+                }
+                WaitStatus::Stopped(_, signal) => ptrace::cont(self.pid, signal).unwrap(),
+                other => panic!("it has ended: {other:?}"),
+            }
+        }
+    }
+
+    /// Lets it see to the events that there are for it, and gives it SEGV after so many system calls of that, and after
+    /// `before`. False if it came to wait again before that. It is followed no longer.
+    ///
+    /// # Panics
+    /// If it ends instead.
+    #[must_use]
+    pub fn fail_after_events(self, calls: u32, before: impl FnOnce()) -> bool {
+        let (mut signal, mut waits, mut left, mut inside) = (None, 0, calls, false);
+        loop {
+            ptrace::syscall(self.pid, signal.take()).unwrap();
+            match self.wait() {
+                WaitStatus::PtraceSyscall(_) => inside = !inside,
+                WaitStatus::Stopped(_, other) => {
+                    signal = Some(other);
+                    continue;
+                }
+                WaitStatus::PtraceEvent(..) => continue,
+                other => panic!("it has ended: {other:?}"),
+            }
+            if inside && self.waits_for_events() {
+                waits += 1;
+                if waits == 2 {
+                    ptrace::detach(self.pid, None).unwrap();
+                    return false;
+                }
+            } else if !inside && waits == 1 {
+                if left == 0 {
+                    before();
+                    self.fail(signal);
+                    return true;
+                }
+                left -= 1;
+            }
+        }
+    }
+
+    /// Gives it SEGV, and follows it no longer.
+    fn fail(&self, mut signal: Option<Number>) {
         nix::sys::signal::kill(self.pid, Number::SIGSEGV).unwrap();
         loop {
             ptrace::cont(self.pid, signal.take()).unwrap();
@@ -90,7 +152,6 @@ impl Tracer {
             }
         }
         ptrace::detach(self.pid, Number::SIGSEGV).unwrap();
-        true
     }
 
     /// Whether the call that it makes is epoll_wait(2) or epoll_pwait(2), by their numbers on `x86_64`.

@@ -1,8 +1,8 @@
-//! Process 1 fails while it goes on in the place of another: at every system call of that.
+//! Process 1 fails while it goes on in the place of another, or begins a reload: at every system call of that.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use tests::{Ending, Event, Fixture, Machine, Pid, Signal, State, Tracer, eventually};
+use tests::{Ending, Event, Fixture, Machine, Observer, Pid, Signal, State, Tracer, eventually, process};
 
 /// As many faults as init survives within ten seconds.
 const ROUNDS: usize = 5;
@@ -111,4 +111,57 @@ fn and_so_it_is_when_others_have_died_meanwhile() {
     };
     // One round each: a supervisor that dies again within a second is started after that.
     explore(20, 1, meanwhile, false);
+}
+
+/// The compilers that run.
+fn compilers(machine: &Machine) -> Vec<Pid> {
+    let compiles = |pid: &Pid| {
+        let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.starts_with("svctl\0compile\0")
+    };
+    process::children(machine.init()).into_iter().filter(compiles).collect()
+}
+
+/// What was begun is known to whoever goes on, so that a client that does not ask again gets what it has asked for; and
+/// nothing is begun twice.
+#[test]
+fn a_reload_that_has_begun_is_carried_out_once_wherever_init_fails_in_it() {
+    let (mut begun, mut held) = (0, 0);
+    for calls in 0.. {
+        let machine = Fixture::new().tracing("a", "").boot();
+        // The compiler takes some time over them.
+        for number in 0..100 {
+            let file = format!("services/s{number}/service.toml");
+            machine.fixture.write(&file, "type = \"bundle\"\ncontents = [\"a\"]\nautostart = false");
+        }
+        machine.fixture.write("services/new/service.toml", "command = [\"sleep\", \"1000\"]");
+        // The first thing that is done is to remove it.
+        machine.fixture.write("run/init/next/plan", "of another reload");
+        let first = || machine.fixture.read("run/init/next/plan") == "of another reload";
+        let mut client = Observer::connect(&machine.control());
+        assert_eq!(client.ask("start a"), "ok");
+        let tracer = Tracer::follow(machine.init());
+        tracer.until_waiting();
+        client.send("reload\n");
+        let mut before = Vec::new();
+        let hold = || {
+            before = compilers(&machine);
+            before.iter().for_each(|pid| process::send(*pid, Signal::STOP));
+        };
+        if !tracer.fail_after_events(calls, hold) {
+            break;
+        }
+        eventually("init has recovered", || machine.console().contains("recovered from a fault"));
+        assert_eq!(machine.ask("start a"), "ok");
+        if !before.is_empty() {
+            assert_eq!(compilers(&machine), before, "after {calls}");
+            before.iter().for_each(|pid| process::send(*pid, Signal::CONT));
+            held += 1;
+        }
+        if !first() {
+            begun += 1;
+            machine.until("new", State::Up);
+        }
+    }
+    assert!(begun > 0 && held > 0, "{begun} {held}");
 }
