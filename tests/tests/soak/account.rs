@@ -29,11 +29,12 @@ pub(crate) fn check_runs(chaos: &Chaos) {
     }
 }
 
-fn wrong_runs(chaos: &Chaos) -> Vec<String> {
+pub(crate) fn wrong_runs(chaos: &Chaos) -> Vec<String> {
     let mut wrong = Vec::new();
     for spec in chaos.model.specs.iter().filter(|spec| !spec.oneshot && !spec.comes_and_goes) {
         let own = u64::try_from(counts(&chaos.machine, &spec.name).len()).unwrap();
-        let restarts = u64::from(chaos.machine.status(&spec.name).restarts);
+        let Some(status) = chaos.machine.try_status(&spec.name) else { continue };
+        let restarts = u64::from(status.restarts);
         let ended = chaos.ended.get(&spec.name).copied().unwrap_or(0);
         if restarts + 1 < own || restarts + 1 > own + ended {
             let evidence = chaos.evidence(&spec.name);

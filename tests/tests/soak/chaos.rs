@@ -1,5 +1,6 @@
 //! What happens to the services, and to the programs that keep them.
 
+use crate::account;
 use crate::model::Model;
 use crate::random::Random;
 use std::collections::BTreeMap;
@@ -7,7 +8,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tests::{DEADLINE, Ending, Machine, Pid, Signal, State, process};
+use tests::{DEADLINE, Ending, Machine, Outcome, Pid, Signal, State, process};
+
+/// The exit code of a tool that has waited as long as it was to.
+const TIMED_OUT: i32 = 99;
 
 /// Everything that can happen, and how often.
 const DEEDS: [(Deed, u64); 17] = [
@@ -205,11 +209,21 @@ impl Chaos {
     fn reload_tree(&self) {
         let begun = Instant::now();
         loop {
-            let outcome = self.machine.svctl(&["reload"]);
+            let outcome = self.machine.svctl(&["reload", "-t", "30s"]);
             if outcome.code == 0 {
                 return;
             }
+            self.assert_in_time(&outcome);
             assert!(begun.elapsed() < DEADLINE, "{outcome:?}\n{}", self.last_words());
+        }
+    }
+
+    /// A tool that waits for a run which never comes may do so since runs are not counted: that is told then.
+    #[track_caller]
+    fn assert_in_time(&self, outcome: &Outcome) {
+        if outcome.code == TIMED_OUT {
+            let wrong = account::wrong_runs(self).join("\n");
+            panic!("{outcome:?}\n{}\nruns that do not add up:\n{wrong}", self.last_words());
         }
     }
 
@@ -263,6 +277,7 @@ impl Chaos {
         let spec = self.model.specs.iter().find(|spec| spec.name == name).unwrap();
         let certain = !spec.crashes && !spec.oneshot && self.model.should_run(name);
         let outcome = self.machine.svctl(&["restart", "-t", "20s", name]);
+        self.assert_in_time(&outcome);
         self.want(name);
         let expected: &[i32] = if certain { &[0] } else { &[0, 1] };
         assert!(expected.contains(&outcome.code), "{outcome:?}\n{}", self.last_words());
