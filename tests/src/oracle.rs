@@ -25,7 +25,7 @@ use std::process::{Command, Stdio};
 
 pub use compare::Whose;
 pub use directory::{Directory, POLITE, STAYS, STUBBORN, directory, ends};
-pub use matrix::{Cell, DOWN, PAUSED, Situation, UP, held};
+pub use matrix::{Cell, DOWN, PAUSED, Situation, UP, end_and_hold, held, stop};
 pub use ours::Ours;
 pub use player::Player;
 pub use runit::Runit;

@@ -8,7 +8,7 @@ mod sv;
 
 use tests::oracle::runit::{different, directory, same};
 use tests::oracle::{
-    Ask, Cell, DOWN, Directory, PAUSED, POLITE, Player, STUBBORN, Situation, UP, Whose, ends, held,
+    Ask, Cell, DOWN, Directory, PAUSED, POLITE, STUBBORN, Situation, UP, Whose, end_and_hold, ends, held,
 };
 use tests::{Signal, process};
 
@@ -232,14 +232,8 @@ fn every_command_when_it_is_up() {
 
 #[test]
 fn every_command_when_it_is_down() {
-    fn enter(player: &mut Player<'_>) {
-        player.ask(Ask::Down);
-        player.see("term");
-        player.see("finish 0");
-        player.until_down();
-    }
     matrix(
-        Situation::new("down", enter),
+        Situation::down(),
         &[
             (Ask::Up, &["run"], UP),
             (Ask::Down, &[], DOWN),
@@ -254,14 +248,8 @@ fn every_command_when_it_is_down() {
 
 #[test]
 fn every_command_while_finish_runs_after_a_death() {
-    fn enter(player: &mut Player<'_>) {
-        player.write("hold", "");
-        player.ask(Ask::Send(Signal::KILL));
-        player.see("finish -1");
-        player.until("finishing", |view| !view.up);
-    }
     matrix(
-        Situation::held("finishing", enter),
+        Situation::held("finishing", |player| end_and_hold(player, "finish -1")),
         &[
             (Ask::Up, &["run"], UP),
             (Ask::Down, &[], DOWN),

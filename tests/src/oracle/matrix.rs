@@ -2,6 +2,7 @@
 
 use super::compare::{Whose, same};
 use super::{Ask, Directory, Player, View};
+use service::Signal;
 
 /// What a command leads to: the events, and whether it is up, and paused, in the end.
 pub type Cell = (Ask, &'static [&'static str], (bool, bool));
@@ -31,6 +32,21 @@ impl Situation {
         Situation { name, enter, leave: |_| () }
     }
 
+    /// It was stopped; its `run` is polite.
+    #[must_use]
+    pub fn down() -> Situation {
+        Situation::new("down", stop)
+    }
+
+    /// It was stopped in its tracks.
+    #[must_use]
+    pub fn paused() -> Situation {
+        Situation::new("paused", |player| {
+            player.ask(Ask::Pause);
+            player.until("paused", |view| view.paused);
+        })
+    }
+
     /// A state in which `finish` runs, after `enter` has brought about an end: it is held there until the command is
     /// given. The scripts are those of [`held`].
     #[must_use]
@@ -58,9 +74,12 @@ impl Situation {
     /// # Panics
     /// If one of them does not lead to the same on both sides.
     pub fn each(&self, whose: Whose, directory: &Directory, cells: &[Cell]) {
+        let test = std::thread::current().name().unwrap_or("?").to_owned();
         std::thread::scope(|scope| {
             for cell in cells {
-                scope.spawn(move || same(whose, directory, |player| self.play(player, cell)));
+                let name = format!("{test}: {:?} when {}", cell.0, self.name);
+                let play = move || same(whose, directory, |player| self.play(player, cell));
+                std::thread::Builder::new().name(name).spawn_scoped(scope, play).unwrap();
             }
         });
     }
@@ -71,4 +90,20 @@ impl Situation {
 #[must_use]
 pub fn held(directory: Directory) -> Directory {
     directory.script("finish", "note finish $1\nwhile [ -e @T/hold ]; do sleep 0.01; done")
+}
+
+/// Stops what runs and is polite.
+pub fn stop(player: &mut Player<'_>) {
+    player.ask(Ask::Down);
+    player.see("term");
+    player.see("finish 0");
+    player.until_down();
+}
+
+/// Kills what runs, and holds its `finish`, which says this.
+pub fn end_and_hold(player: &mut Player<'_>, finish: &str) {
+    player.write("hold", "");
+    player.ask(Ask::Send(Signal::KILL));
+    player.see(finish);
+    player.until("finishing", |view| !view.up);
 }

@@ -1,7 +1,9 @@
 //! Every command in every state.
 
 use tests::Signal;
-use tests::oracle::{Ask, Cell, DOWN, PAUSED, POLITE, Player, Situation, UP, Whose, directory, held};
+use tests::oracle::{
+    Ask, Cell, DOWN, PAUSED, POLITE, Player, Situation, UP, Whose, directory, end_and_hold, held, stop,
+};
 
 fn matrix(situation: Situation, cells: &[Cell]) {
     situation.each(Whose::S6, &held(directory(POLITE)), cells);
@@ -29,15 +31,8 @@ fn every_command_when_it_is_up() {
 
 #[test]
 fn every_command_when_it_is_down() {
-    fn enter(player: &mut Player<'_>) {
-        player.ask(Ask::Down);
-        player.see("term");
-        player.see("finish 0");
-        player.until_down();
-    }
-    let situation = Situation::new("down", enter);
     matrix(
-        situation,
+        Situation::down(),
         &[
             (Ask::Up, &["run"], UP),
             (Ask::Down, &[], DOWN),
@@ -53,15 +48,8 @@ fn every_command_when_it_is_down() {
 
 #[test]
 fn every_command_while_finish_runs_after_a_death() {
-    fn enter(player: &mut Player<'_>) {
-        player.write("hold", "");
-        player.ask(Ask::Send(Signal::KILL));
-        player.see("finish 256");
-        player.until("finishing", |view| !view.up);
-    }
-    let situation = Situation::held("finishing", enter);
     matrix(
-        situation,
+        Situation::held("finishing", |player| end_and_hold(player, "finish 256")),
         &[
             (Ask::Up, &["run"], UP),
             (Ask::Down, &[], DOWN),
@@ -76,13 +64,8 @@ fn every_command_while_finish_runs_after_a_death() {
 
 #[test]
 fn every_command_when_it_is_paused() {
-    fn enter(player: &mut Player<'_>) {
-        player.ask(Ask::Pause);
-        player.until("paused", |view| view.paused);
-    }
-    let situation = Situation::new("paused", enter);
     matrix(
-        situation,
+        Situation::paused(),
         &[
             (Ask::Up, &[], PAUSED),
             (Ask::Down, &["term", "finish 0"], DOWN),
@@ -97,10 +80,7 @@ fn every_command_when_it_is_paused() {
 #[test]
 fn every_command_when_it_has_been_given_up() {
     fn enter(player: &mut Player<'_>) {
-        player.ask(Ask::Down);
-        player.see("term");
-        player.see("finish 0");
-        player.until_down();
+        stop(player);
         player.ask(Ask::Once);
         player.see("run");
         player.ask(Ask::Send(Signal::KILL));
