@@ -18,7 +18,7 @@ use tests::{Signal, process};
 fn run_gets_nothing_but_the_directory_and_clean_signals() {
     let run = "note run $# ${PWD##*/}\n\
                note $(sed -n 's/^Sig\\(Blk\\|Ign\\):\\t//p' /proc/$$/status | cut -c 10-16) $(umask)\n\
-               note $(cd /proc/$$/fd && echo *) $(readlink /proc/$$/fd/0)\nexec sleep 1000";
+               (cd /proc/$$/fd && echo * > @T/fds)\nnote $(cat @T/fds) $(readlink /proc/$$/fd/0)\nexec sleep 1000";
     same(&directory(run), |player| {
         player.see("run 0 a");
         player.see("0000000 0000000 0022");

@@ -43,7 +43,7 @@ fn an_end_without_a_newline_is_no_readiness() {
 
 #[test]
 fn the_notification_descriptor_is_a_pipe_and_the_only_one_more() {
-    let run = "note $(cd /proc/$$/fd && echo *) $(readlink /proc/$$/fd/7 | sed 's/:.*//')\nexec sleep 1000";
+    let run = "(cd /proc/$$/fd && echo * > @T/fds)\nnote $(cat @T/fds) $(readlink /proc/$$/fd/7 | sed 's/:.*//')\nexec sleep 1000";
     same(&directory(run).file("notification-fd", "7"), |player| {
         assert!(player.see_next().ends_with("7 pipe"));
     });

@@ -8,7 +8,7 @@ use tests::oracle::{Ask, STAYS, directory, ends};
 fn run_gets_the_name_the_directory_a_session_and_clean_signals() {
     let run = "note run $# $1 ${PWD##*/} $(cut -d' ' -f6 /proc/$$/stat | sed \"s/^$$\\$/leader/\")\n\
                note $(sed -n 's/^Sig\\(Blk\\|Ign\\):\\t//p' /proc/$$/status | cut -c 10-16)\n\
-               note $(cd /proc/$$/fd && echo *) $(readlink /proc/$$/fd/0)\n\
+               (cd /proc/$$/fd && echo * > @T/fds)\nnote $(cat @T/fds) $(readlink /proc/$$/fd/0)\n\
                note umask $(umask)\nexec sleep 1000";
     same(&directory(run), |player| {
         player.see("run 1 a a leader");
