@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 /// Where the sandbox is in an image, as Mesos has it.
 pub const SANDBOX: &str = "/mnt/mesos/sandbox";
 
+/// Properties for every container, one a line.
+const PROPERTIES: &str = "EXTERNAL_CONTAINERIZER_PROPERTIES";
+
 /// What is known beside the message.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
@@ -58,6 +61,8 @@ pub struct Service {
     pub limits: Vec<String>,
     /// Keys of a definition, and values in TOML.
     pub properties: Vec<(&'static str, String)>,
+    /// What the operator wants of every container, as `KEY=VALUE`.
+    pub more: Vec<String>,
     /// The program and its arguments; empty for what the image says.
     pub command: Vec<String>,
 }
@@ -83,6 +88,9 @@ impl Service {
         }
         for (key, value) in &self.properties {
             option("--property", format!("{key}={value}"));
+        }
+        for property in &self.more {
+            option("--property", property.clone());
         }
         words.push("--".to_owned());
         words.extend(self.command.iter().cloned());
@@ -182,8 +190,21 @@ impl Given<'_> {
             ],
             properties: vec![("process.stdout", file("stdout")), ("process.stderr", file("stderr"))],
             user: self.user(),
+            more: self.wanted(role == Role::Task || self.in_an_image()).collect(),
             ..Service::default()
         }
+    }
+
+    /// Whether the executor itself runs in the image.
+    fn in_an_image(&self) -> bool {
+        self.image().is_some() && self.task_command().is_none()
+    }
+
+    /// What the operator wants of every container; of the image only for what runs in one.
+    fn wanted(&self, image: bool) -> impl Iterator<Item = String> {
+        let lines = self.surroundings.variables.get(PROPERTIES).map_or("", String::as_str).lines();
+        let lines = lines.map(str::trim).filter(move |line| image || !line.starts_with("image"));
+        lines.filter(|line| !line.is_empty()).map(str::to_owned)
     }
 
     fn limits(&self) -> Vec<String> {

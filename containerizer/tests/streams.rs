@@ -240,6 +240,21 @@ fn a_command_of_0_19_with_a_health_check_is_understood() {
 }
 
 #[test]
+fn what_the_operator_wants_every_container_gets_and_of_the_image_only_one_in_it() {
+    let mut around = surroundings();
+    let wanted = "sandbox.private-tmp=true\n\n image.backend=\"copy\" \n".to_owned();
+    around.variables.insert("EXTERNAL_CONTAINERIZER_PROPERTIES".to_owned(), wanted);
+    let services = |text: &str| {
+        let launch = messages::launch(&encode("Launch", text)).unwrap();
+        plan(&launch, &around).unwrap().services.into_iter().map(|service| service.more).collect::<Vec<_>>()
+    };
+    let both = ["sandbox.private-tmp=true", "image.backend=\"copy\""];
+    assert_eq!(services(COMMAND_TASK), [&both[..], &both[..1]]);
+    assert_eq!(services(EXECUTOR), [both]);
+    assert_eq!(services(&executor("value: \"v\"", "")), [&both[..1]]);
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let options = "value: \"v\" container { image: \"i\" options: \"--privileged\" }";
     assert!(refused(&executor(options, "")).contains("\"--privileged\" is not known"));

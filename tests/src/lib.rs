@@ -19,6 +19,7 @@ pub mod fixture;
 pub mod hostile;
 pub mod http;
 pub mod images;
+pub mod layout;
 pub mod machine;
 pub mod observer;
 pub mod oracle;

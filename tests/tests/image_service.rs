@@ -2,24 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use image::digest::{Algorithm, Digest};
 use tests::archive::{Entry, archive};
 use tests::{Fixture, Pid, Signal, State, Supervised, eventually, images, process};
-
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-
-fn digest(bytes: &[u8]) -> Digest {
-    Digest::of(Algorithm::Sha256, bytes)
-}
-
-/// Writes a blob, and says how it is referred to.
-fn blob(fixture: &Fixture, kind: &str, bytes: &[u8]) -> String {
-    let digest = digest(bytes).to_string();
-    let path = fixture.path(&format!("images/app/blobs/{}", digest.replace(':', "/")));
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, bytes).unwrap();
-    format!("\"mediaType\": \"{kind}\", \"digest\": \"{digest}\", \"size\": {}", bytes.len())
-}
 
 /// A layout with one image: its own file `version`, and this machine's programs by a volume.
 fn layout(fixture: &Fixture, version: &str) {
@@ -31,23 +15,10 @@ fn layout(fixture: &Fixture, version: &str) {
         Entry::symlink("lib64", "usr/lib64"),
         Entry::file("version", version),
     ]);
-    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let config = format!(
-        "{{\"os\": \"linux\", \"architecture\": \"{architecture}\", \"config\": {{\"Cmd\": [\"/usr/bin/sleep\", \"1000\"], \
-         \"Env\": [\"FROM_IMAGE={version}\"], \"WorkingDir\": \"/work\"}}, \
-         \"rootfs\": {{\"type\": \"layers\", \"diff_ids\": [\"{}\"]}}}}",
-        digest(&layer)
+        "{{\"Cmd\": [\"/usr/bin/sleep\", \"1000\"], \"Env\": [\"FROM_IMAGE={version}\"], \"WorkingDir\": \"/work\"}}"
     );
-    let config = blob(fixture, "application/vnd.oci.image.config.v1+json", config.as_bytes());
-    let layer = blob(fixture, "application/vnd.oci.image.layer.v1.tar", &layer);
-    let manifest = format!("{{\"schemaVersion\": 2, \"config\": {{{config}}}, \"layers\": [{{{layer}}}]}}");
-    let manifest = blob(fixture, MANIFEST, manifest.as_bytes());
-    let index = format!(
-        "{{\"schemaVersion\": 2, \"manifests\": [{{{manifest}, \
-         \"annotations\": {{\"org.opencontainers.image.ref.name\": \"1\"}}}}]}}"
-    );
-    fixture.write("images/app/index.json", &index);
-    fixture.write("images/app/oci-layout", "{\"imageLayoutVersion\": \"1.0.0\"}");
+    tests::layout::write(fixture, "images/app", &layer, &config);
 }
 
 /// A service from that image, with a store of its own.
