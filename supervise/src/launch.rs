@@ -58,44 +58,28 @@ pub(crate) fn start(
     let main = surroundings.role == Role::Main;
     let setup = setup::ready(definition, surroundings.role)?;
     let apart = if main { namespaces::ready(definition)? } else { Apart::default() };
-    let mut environment = environment(definition)?;
-    for (key, value) in setup.iter().flat_map(|setup| &setup.variables) {
-        environment.entry(key.clone()).or_insert_with(|| value.clone());
-    }
-    environment.extend(surroundings.variables.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    let environment = variables(definition, setup.as_ref(), surroundings)?;
     let name = command.first().ok_or("there is no command")?;
     let directory = Path::new(&definition.working_directory);
-    let files = if main { Files::open(definition)? } else { Files::default() };
+    let opened = if main { Files::open(definition)? } else { Files::default() };
     let path = environment.get("PATH").map_or(PATH, String::as_str);
     let elsewhere = setup.as_ref().is_some_and(Ready::elsewhere);
-    let candidates =
+    let files =
         if elsewhere { candidates(name, directory, path) } else { vec![find(name, directory, path)?] };
-    let program = candidates.first().ok_or("PATH is empty")?;
-    let strings = |words: &mut dyn Iterator<Item = String>| -> Result<Vec<CString>, String> {
-        words.map(|word| CString::new(word).map_err(|_| "a NUL byte in an argument".to_owned())).collect()
-    };
-    let arguments = strings(&mut command.iter().cloned())?;
-    let mut pairs = strings(&mut environment.iter().map(|(key, value)| format!("{key}={value}")))?;
-    let candidate_files =
-        candidates.iter().map(|path| c_path(path)).collect::<Result<Vec<CString>, String>>()?;
-    let (file, others) = candidate_files.split_first().ok_or("PATH is empty")?;
-    let working_directory = c_path(directory)?;
-    let [input, output, error] = sys::fd::standard();
-    let output = surroundings.output.unwrap_or(output);
-    let mut descriptors = vec![(surroundings.input, 0), (output, 1), (error, 2)];
-    descriptors.extend(files.descriptors());
-    descriptors.extend(surroundings.extra);
-    if let Some(inherited) = surroundings.inherited {
+    let c_files = files.iter().map(|path| c_path(path)).collect::<Result<Vec<CString>, String>>()?;
+    let (file, others) = c_files.split_first().ok_or("PATH is empty")?;
+    let arguments = c_strings(command.iter().cloned())?;
+    let mut pairs = c_strings(environment.iter().map(|(key, value)| format!("{key}={value}")))?;
+    if surroundings.inherited.is_some() {
         pairs.extend(inherit::environment(&environment));
-        descriptors.push((input, 0));
-        descriptors.extend(inherited.descriptors());
     }
+    let working_directory = c_path(directory)?;
     let owner = surroundings.inherited.and_then(Inherited::owner);
     let own_number: Vec<&CStr> = owner.into_iter().chain(surroundings.own_number.iter().copied()).collect();
     let started = spawn(&Spawn {
         environment: &pairs,
         directory: Some(&working_directory),
-        descriptors: &descriptors,
+        descriptors: &descriptors(surroundings, &opened),
         session: inherit::session(surroundings.inherited.is_some()),
         own_number: &own_number,
         namespaces: &apart.kinds,
@@ -107,18 +91,15 @@ pub(crate) fn start(
         otherwise: others,
         ..Spawn::new(file, &arguments)
     });
-    let told = |failure| setup.as_ref().map(|setup| setup.told(failure)).unwrap_or_default();
     if let Err(SpawnError { step: Step::Namespace | Step::Users, errno }) = started
-        && let Some((process, kinds)) = definition.process.without_lenient().filter(|_| main)
+        && main
+        && let Some(launched) = start_without_lenient(definition, command, surroundings, errno.desc())
     {
-        let mut launched = start(&Definition { process, ..definition.clone() }, command, surroundings)?;
-        let lacking =
-            |kind: &Namespace| format!("unable to make its own {} namespace: {}", kind.word(), errno.desc());
-        launched.without.extend(kinds.iter().map(lacking));
-        return Ok(launched);
+        return launched;
     }
+    let told = |failure| setup.as_ref().map(|setup| setup.told(failure)).unwrap_or_default();
+    let program = files.first().filter(|_| !elsewhere).map_or(Path::new(name), PathBuf::as_path);
     let child = started.map_err(|SpawnError { step, errno }| match step {
-        Step::Execute if elsewhere => format!("unable to execute {name}: {}", errno.desc()),
         Step::Execute => format!("unable to execute {}: {}", program.display(), errno.desc()),
         Step::Directory => format!("unable to enter {}: {}", directory.display(), errno.desc()),
         Step::Setup(index) => told(Failure { index, errno }),
@@ -133,6 +114,53 @@ pub(crate) fn start(
     })?;
     let without = child.without.iter().map(|failure| told(*failure)).collect();
     Ok(Launched { child, without })
+}
+
+/// The same once more, without the namespaces that the definition can do without; none if there are no such.
+fn start_without_lenient(
+    definition: &Definition,
+    command: &[String],
+    surroundings: &Surroundings<'_>,
+    reason: &str,
+) -> Option<Result<Launched, String>> {
+    let (process, kinds) = definition.process.without_lenient()?;
+    let lacking = |kind: &Namespace| format!("unable to make its own {} namespace: {reason}", kind.word());
+    Some(start(&Definition { process, ..definition.clone() }, command, surroundings).map(|mut launched| {
+        launched.without.extend(kinds.iter().map(lacking));
+        launched
+    }))
+}
+
+/// The definition's environment, below it what the setup says of its user, above it what the supervisor says.
+fn variables(
+    definition: &Definition,
+    setup: Option<&Ready>,
+    surroundings: &Surroundings<'_>,
+) -> Result<BTreeMap<String, String>, String> {
+    let mut environment = environment(definition)?;
+    for (key, value) in setup.iter().flat_map(|setup| &setup.variables) {
+        environment.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    environment.extend(surroundings.variables.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    Ok(environment)
+}
+
+/// What the program finds at which number: of two for the same one the later counts.
+fn descriptors<'a>(surroundings: &Surroundings<'a>, opened: &'a Files) -> Vec<(BorrowedFd<'a>, i32)> {
+    let [input, output, error] = sys::fd::standard();
+    let output = surroundings.output.unwrap_or(output);
+    let mut descriptors = vec![(surroundings.input, 0), (output, 1), (error, 2)];
+    descriptors.extend(opened.descriptors());
+    descriptors.extend(surroundings.extra);
+    if let Some(inherited) = surroundings.inherited {
+        descriptors.push((input, 0));
+        descriptors.extend(inherited.descriptors());
+    }
+    descriptors
+}
+
+fn c_strings(words: impl Iterator<Item = String>) -> Result<Vec<CString>, String> {
+    words.map(|word| CString::new(word).map_err(|_| "a NUL byte in an argument".to_owned())).collect()
 }
 
 fn c_path(path: &Path) -> Result<CString, String> {
