@@ -101,8 +101,10 @@ fn files(sandbox: &Sandbox) -> Vec<Setup> {
     if sandbox.private_devices {
         steps.extend(devices());
     }
-    // One that is mounted later shows the groups below its own, and no others.
+    // One that is mounted later shows the groups below its own, and no others. The same filesystem is not mounted twice at one
+    // place (EBUSY), and that of version 2 is there already where it should be: something else comes between.
     if sandbox.private_control_groups {
+        steps.push(mount("tmpfs", "/sys/fs/cgroup", DATA, "mode=0555,size=4k"));
         steps.push(mount("cgroup2", "/sys/fs/cgroup", DATA, ""));
     }
     if sandbox.private_tmp {

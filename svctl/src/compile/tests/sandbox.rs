@@ -103,7 +103,12 @@ fn namespaces_are_asked_for_with_what_belongs_into_them() {
     assert_eq!(namespaces(groups), [Namespace::Mount], "that of groups is made once it is in its group");
     assert_eq!(
         steps(groups),
-        ["leave cgroup", "propagation yes", "mount cgroup2 cgroup2 /sys/fs/cgroup sdx %"]
+        [
+            "leave cgroup",
+            "propagation yes",
+            "mount tmpfs tmpfs /sys/fs/cgroup sdx mode=0555,size=4k",
+            "mount cgroup2 cgroup2 /sys/fs/cgroup sdx %"
+        ]
     );
     assert!(read(groups).process.group.wanted);
     let users = read("private-users = true\nuser-map = \"0 100000 65536\"").process;
