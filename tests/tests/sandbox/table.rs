@@ -147,7 +147,7 @@ fn every_test_of_the_table_tries_its_setting_with_and_without() {
         let implied = ["kernel-lacks = \"error\"", "denied-calls = \"error\""].contains(setting);
         let said = body.contains(&format!("{key} = ")) || (key == "name" && body.contains("NOBODY"));
         assert!(implied || said, "{test} says nothing of {key}");
-        let compared = ["forbids(", "outcome(", "ended("].iter().any(|one| body.contains(one));
+        let compared = ["forbids(", "shuts_in(", "outcome(", "ended("].iter().any(|one| body.contains(one));
         assert!(compared || key == "kernel-lacks" || key == "network", "{test} compares nothing");
         if let Some(word) = setting.split('"').nth(1).filter(|word| !word.contains('{')) {
             assert!(implied || body.contains(&format!("\"{word}\"")), "{test} says nothing of \"{word}\"");
