@@ -13,6 +13,8 @@
 mod apart;
 #[path = "vm/broken.rs"]
 mod broken;
+#[path = "vm/debian.rs"]
+mod debian;
 #[path = "vm/disks.rs"]
 mod disks;
 #[path = "vm/exporter.rs"]
@@ -35,6 +37,8 @@ mod limits;
 mod mesos;
 #[path = "vm/power.rs"]
 mod power;
+#[path = "vm/sandbox.rs"]
+mod sandbox;
 #[path = "vm/services.rs"]
 mod services;
 #[path = "vm/stuck.rs"]

@@ -25,9 +25,15 @@ pub(super) enum Telling {
     Links,
 }
 
+impl Telling {
+    /// Whether this kernel may know how to be told of each.
+    pub(super) fn each_is_known() -> bool {
+        knows_each(&std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default())
+    }
+}
+
 pub(super) fn make(store: &Store, plan: &Plan<'_>) -> Result<()> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    if !knows_each(&release) {
+    if !Telling::each_is_known() {
         return make_by(store, plan, Telling::Links);
     }
     match make_by(store, plan, Telling::Each) {

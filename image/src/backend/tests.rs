@@ -109,6 +109,9 @@ fn many_layers_of_long_names_are_laid_above_one_another_in_both_ways() {
     let image = place.import("a", &layers).unwrap();
     let chains: Vec<Chain> = image.layers.iter().map(|layer| layer.chain.clone()).collect();
     for (name, telling) in [("each", overlay::Telling::Each), ("links", overlay::Telling::Links)] {
+        if name == "each" && !overlay::Telling::each_is_known() {
+            continue;
+        }
         let (root, scratch) = (place.path(&format!("{name}/root")), place.path(&format!("{name}/scratch")));
         std::fs::create_dir_all(&root).unwrap();
         std::fs::create_dir_all(&scratch).unwrap();
