@@ -14,7 +14,7 @@ const LIMITS: [(&str, u64); 6] = [
     ("init", 920_000),
     ("supervise", 800_000),
     ("svlog", 530_000),
-    ("svctl", 1_560_000),
+    ("svctl", 1_900_000),
     ("svctl-image", 3_200_000),
     ("external-containerizer", 680_000),
 ];

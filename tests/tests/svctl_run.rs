@@ -380,7 +380,7 @@ fn services_that_come_and_go_leave_nothing_behind() {
     let logger = machine.logger().unwrap();
     let before = [descriptors(machine.init()), descriptors(logger)];
     let processes = machine.processes().len();
-    round(40);
+    round(200);
     eventually("nothing is open that was not", || {
         [descriptors(machine.init()), descriptors(logger)] == before && machine.processes().len() == processes
     });
