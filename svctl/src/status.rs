@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
+use sys::fs::Directory;
 
 /// As many names of services that have changed are told.
 const CHANGED_MAX: usize = 8;
@@ -78,18 +79,26 @@ impl Row {
 #[derive(Debug)]
 pub struct Files {
     buffer: Vec<u8>,
+    /// Where the services' directories are, once one was looked at.
+    services: Option<Directory>,
 }
 
 impl Files {
-    /// A reader.
+    /// A reader, for one run directory.
     #[must_use]
     pub fn new() -> Files {
-        Files { buffer: vec![0; FILE_MAX] }
+        Files { buffer: vec![0; FILE_MAX], services: None }
     }
 
-    /// The file's text. One open, one read and one close for a file that is replaced and never appended to.
-    fn read(&mut self, path: &Path) -> io::Result<&str> {
-        let mut file = File::open(path)?;
+    /// A file of a service.
+    fn open(&self, service: &str, name: &str) -> io::Result<File> {
+        let services = self.services.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        services.file(&format!("{service}/{name}"))
+    }
+
+    /// The text of one. One open, one read and one close for a file that is replaced and never appended to.
+    fn read(&mut self, service: &str, name: &str) -> io::Result<&str> {
+        let mut file = self.open(service, name)?;
         let mut length = 0;
         loop {
             let free = self.buffer.get_mut(length..).unwrap_or_default();
@@ -107,31 +116,32 @@ impl Files {
 
     /// The status of a service, by its file, or else by the plan.
     pub fn row(&mut self, run: &Path, plan: &Plan, name: &str) -> Row {
-        let path = run.join("service").join(name).join("status");
-        let status = match self.read(&path) {
+        if self.services.is_none() {
+            self.services = Directory::open(&run.join("service")).ok();
+        }
+        let status = match self.read(name, "status") {
             Ok(text) => Status::decode(text).unwrap_or_else(|| unreadable(name, "of another version")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => planned(plan, name),
             Err(error) => unreadable(name, &crate::exit::cause(&error)),
         };
         let status = with_problem(status, plan);
-        let unsupervised = needs_supervisor(&status) && !looked_after(run, &status);
+        let unsupervised = needs_supervisor(&status) && !self.looked_after(&status);
         Row { status, unsupervised, changed: false, sockets: Vec::new() }
+    }
+
+    /// Whether a supervisor lives. Its number may mean another process here, or none: ours may be another PID namespace.
+    /// The lock does not depend on that; but only root and the supervisor's user can look at it.
+    fn looked_after(&self, status: &Status) -> bool {
+        match self.open(&status.name, "lock").and_then(|lock| sys::fs::is_locked(&lock)) {
+            Ok(locked) => locked,
+            Err(_) => status.supervisor.is_some_and(sys::process::exists),
+        }
     }
 }
 
 impl Default for Files {
     fn default() -> Files {
         Files::new()
-    }
-}
-
-/// Whether a supervisor lives. Its number may mean another process here, or none: ours may be another PID namespace. The
-/// lock does not depend on that; but only root and the supervisor's user can look at it.
-fn looked_after(run: &Path, status: &Status) -> bool {
-    let lock = run.join("service").join(&status.name).join("lock");
-    match sys::fs::is_locked(&lock) {
-        Ok(locked) => locked,
-        Err(_) => status.supervisor.is_some_and(sys::process::exists),
     }
 }
 
@@ -223,7 +233,7 @@ pub fn run(places: &Places, wanted: &[String], json: bool) -> Result<Exit, Failu
         }
         if !wanted.is_empty() {
             for row in &rows {
-                detail::write(&mut text, row, places, now);
+                detail::write(&mut text, row, files.looked_after(&row.status), places, now);
             }
         } else if let Some(line) = of_init(&places.run, now) {
             text.push_str(&line);

@@ -1,9 +1,10 @@
 //! Files that others read while they are written.
 
 use nix::errno::Errno;
-use std::fs::{OpenOptions, rename};
+use std::ffi::CString;
+use std::fs::{File, OpenOptions, rename};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use std::path::Path;
 /// # Errors
 /// Those of open(2) and fcntl(2).
 pub fn is_being_written(path: &Path) -> io::Result<bool> {
-    let file = std::fs::File::open(path)?;
+    let file = File::open(path)?;
     // SAFETY: takes numbers only. The lease ends with the descriptor.
     match Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) }) {
         Ok(_) => Ok(false),
@@ -38,6 +39,37 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&name)?;
     file.write_all(bytes)?;
     rename(name, path)
+}
+
+/// A directory in which many small files are opened: each by its name there, not by the whole way to it.
+#[derive(Debug)]
+pub struct Directory {
+    descriptor: OwnedFd,
+}
+
+impl Directory {
+    /// The one at `path`.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn open(path: &Path) -> io::Result<Directory> {
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        Ok(Directory { descriptor: OpenOptions::new().read(true).custom_flags(flags).open(path)?.into() })
+    }
+
+    /// Opens a file below it for reading.
+    ///
+    /// # Errors
+    /// Those of openat(2).
+    pub fn file(&self, name: &str) -> io::Result<File> {
+        let name = CString::new(name)?;
+        // SAFETY: the descriptor is open, and the name ends with NUL.
+        let number = Errno::result(unsafe {
+            libc::openat(self.descriptor.as_raw_fd(), name.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC)
+        })?;
+        // SAFETY: openat has just made this descriptor, and nobody else knows it.
+        Ok(unsafe { File::from_raw_fd(number) })
+    }
 }
 
 /// A lock that is held until it is dropped, or its holder dies.
@@ -77,12 +109,11 @@ pub fn lock(path: &Path) -> io::Result<Lock> {
     Ok(Lock::shown(shared_lock(path)?))
 }
 
-/// Whether somebody holds the [`lock`] of the file at `path`, in whatever namespaces. It is not touched.
+/// Whether somebody holds the [`lock`] of this file, in whatever namespaces. It is not touched.
 ///
 /// # Errors
-/// Those of open(2): of a file that there is none of nobody has the lock.
-pub fn is_locked(path: &Path) -> io::Result<bool> {
-    let file = std::fs::File::open(path)?;
+/// Those of fcntl(2).
+pub fn is_locked(file: &File) -> io::Result<bool> {
     let mut found = whole_file();
     // SAFETY: the descriptor is open, and the structure is ours.
     Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut found) })?;
@@ -138,14 +169,17 @@ mod tests {
     #[test]
     fn whether_somebody_has_a_lock_is_seen_without_taking_it() {
         let path = std::env::temp_dir().join(format!("mainstay-seen-{}", std::process::id()));
-        assert_eq!(is_locked(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let directory = Directory::open(&std::env::temp_dir()).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let locked = || directory.file(name).and_then(|file| is_locked(&file));
+        assert_eq!(locked().unwrap_err().kind(), io::ErrorKind::NotFound);
         let held = lock(&path).unwrap();
-        assert!(is_locked(&path).unwrap());
+        assert!(locked().unwrap());
         // As after an exec: by the descriptor alone.
         let held = Lock::inherited(held.file);
-        assert!(is_locked(&path).unwrap());
+        assert!(locked().unwrap());
         drop(held);
-        assert!(!is_locked(&path).unwrap());
+        assert!(!locked().unwrap());
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -13,7 +13,7 @@ use std::fs;
 const LOG_LINES: usize = 5;
 
 /// Appends a paragraph.
-pub(super) fn write(text: &mut String, row: &Row, places: &Places, now: Tick) {
+pub(super) fn write(text: &mut String, row: &Row, supervised: bool, places: &Places, now: Tick) {
     let status = &row.status;
     let _ = writeln!(text, "\n{}: {}", status.name, headline(row, now));
     let mut line = |key: &str, value: &str| {
@@ -68,7 +68,7 @@ pub(super) fn write(text: &mut String, row: &Row, places: &Places, now: Tick) {
         Some(supervisor) if row.unsupervised => {
             line("supervisor", &format!("pid {supervisor}, which is gone"));
         }
-        Some(supervisor) if super::looked_after(&places.run, status) => {
+        Some(supervisor) if supervised => {
             line("supervisor", &format!("pid {supervisor}"));
         }
         None if row.unsupervised => line("supervisor", "none, though the service runs"),
