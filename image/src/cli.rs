@@ -81,9 +81,10 @@ fn run(arguments: &Arguments) -> Result<()> {
         Verb::Verify { repair } => images::verify(&context, *repair),
         Verb::Provision(what) => containers::provision(&context, what),
         Verb::Settle { service } => settle::settle(&context, service),
-        Verb::Destroy { names, service } => {
+        Verb::Destroy { names, service, force } => {
             let service = service.iter().cloned();
-            containers::destroy(&context, &names.iter().cloned().chain(service).collect::<Vec<_>>())
+            let names: Vec<String> = names.iter().cloned().chain(service).collect();
+            containers::destroy(&context, &names, *force)
         }
         Verb::Sweep => sweep::sweep(&context, &context.settings),
         Verb::Containers => containers::list(&context),

@@ -115,7 +115,13 @@ impl Store {
 /// Takes a lock on a file, which is made if it is not there (flock(2)).
 pub(crate) fn lock(path: &Path, how: FlockOperation) -> Result<Lock> {
     let what = || format!("unable to lock {}", path.display());
-    let file = File::options().create(true).truncate(false).write(true).open(path).context(what)?;
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    // Where nothing can be written nothing is thrown away either: what is there can be held all the same.
+    let file = match file {
+        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => File::open(path),
+        file => file,
+    };
+    let file = file.context(what)?;
     match rustix::fs::flock(&file, how) {
         Ok(()) => Ok(Lock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(Kind::Busy, what())),

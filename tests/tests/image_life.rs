@@ -217,3 +217,41 @@ fn a_root_that_was_mounted_before_init_was_replaced_is_kept_and_goes_with_its_se
     });
     assert_eq!(machine.svctl(&["stop", "a"]).code, 0);
 }
+
+#[test]
+fn a_root_that_a_service_runs_in_is_destroyed_only_by_force() {
+    if !images::are_we_root("that services run from images") {
+        return;
+    }
+    apart();
+    let more = "volumes = [\"/usr:/usr:ro\"]";
+    let fixture = Fixture::new().service("a", &definition("copy", more));
+    save(&fixture, SLEEPS, &with_programs("one"));
+    let service = fixture.start();
+    let pid = service.up();
+    let fixture = &service.fixture;
+    let run = |words: &[&str]| {
+        let mut command = Command::new(program("svctl-image"));
+        for (option, name) in
+            [("--store", "disk/store"), ("--containers", "disk/containers"), ("--run", "run")]
+        {
+            command.arg(option).arg(fixture.path(name));
+        }
+        let output = command.args(words).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = run(&["destroy", "a"]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains(&format!("service a runs in it as process {pid}")), "{said}");
+    assert_eq!(run(&["recover"]).0, Some(0), "nobody means it");
+    assert_eq!((roots(fixture, "copy"), version(pid).as_str()), (1, "one"));
+    assert_eq!(run(&["destroy", "a", "--force"]).0, Some(0));
+    assert_eq!(roots(fixture, "copy"), 0);
+    service.tell("stop");
+    service.until(State::Down);
+    service.tell("start");
+    assert_eq!(version(service.up()), "one");
+    service.tell("stop");
+    service.until(State::Down);
+    assert_eq!(run(&["destroy", "a"]).0, Some(0), "nobody runs in it");
+}

@@ -147,7 +147,7 @@ fn a_writable_root_is_written_to_and_volumes_are_the_machines() {
     assert_eq!(service.fixture.read("outside/new"), "inside\n");
     assert!(!service.fixture.path("fixed/x").exists());
     // Its end, while it runs: what it has, it keeps.
-    let output = provisioner(&service.fixture).args(["destroy", "a"]).output().unwrap();
+    let output = provisioner(&service.fixture).args(["destroy", "a", "--force"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(service.fixture.read("outside/new"), "inside\n");
     service.up();

@@ -306,6 +306,22 @@ proptest! {
 }
 
 #[test]
+fn a_file_with_many_attributes_keeps_them_all() {
+    let Some(place) = Sandbox::new() else { return };
+    let names: Vec<String> = (0..40).map(|at| format!("user.an_attribute_of_a_long_name_{at}")).collect();
+    let many = names.iter().fold(Item::file("f", ""), |item, name| item.xattr(name, name.as_bytes()));
+    let image = place.import("a", &[vec![many], vec![Item::link("g", "f")]]).unwrap();
+    for backend in [Backend::Copy, Backend::Overlay] {
+        let root = root(&place, backend.word(), &image, backend, true).unwrap().root;
+        for name in &names {
+            let mut value = [0_u8; 100];
+            let length = rustix::fs::lgetxattr(root.join("g"), name.as_str(), &mut value[..]).unwrap();
+            assert_eq!(&value[..length], name.as_bytes(), "{backend}");
+        }
+    }
+}
+
+#[test]
 fn a_hole_is_copied_as_a_hole() {
     let Some(place) = Sandbox::new() else { return };
     let hole =

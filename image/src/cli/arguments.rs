@@ -74,6 +74,9 @@ pub(super) enum Verb {
         /// All that was made for this service, by the settings of its definition
         #[arg(long, value_name = "NAME")]
         service: Option<String>,
+        /// Even if a service runs in one
+        #[arg(long)]
+        force: bool,
     },
     /// Take away the roots of services that init has forgotten, as init has it done
     Sweep,

@@ -37,9 +37,19 @@ pub(super) fn tell(context: &Context, record: &Record) {
     }
 }
 
-pub(super) fn destroy(context: &Context, containers: &[String]) -> Result<()> {
+pub(super) fn destroy(context: &Context, containers: &[String], force: bool) -> Result<()> {
     for container in containers {
         let id: ContainerId = container.parse()?;
+        if let Some((service, pid)) =
+            service::running(context)?.iter().find(|(service, _)| service.is_in(&id))
+            && !force
+        {
+            return Err(Error::new(
+                Kind::Busy,
+                format!("service {service} runs in it as process {pid} (stop it first, or use --force)"),
+            )
+            .during(format_args!("unable to destroy {id}")));
+        }
         if !context.containers.destroy(&context.store, &id)? {
             return Err(Error::missing(format!("there is no container {id}")));
         }
@@ -72,6 +82,8 @@ pub(super) fn recover(context: &Context, what: &Recover) -> Result<()> {
     if what.services {
         known.extend(service::prepared(context)?);
     }
+    // Nobody means those that a process is in.
+    known.extend(service::running(context)?.into_iter().map(|(service, _)| service));
     let recovered = context.containers.recover(&context.store, &known)?;
     let names = |ids: &[ContainerId]| ids.iter().map(ToString::to_string).collect::<Vec<String>>();
     if context.json {

@@ -145,6 +145,16 @@ fn read(run: &Path, name: &str) -> Result<Definition> {
     Definition::decode(&text).map_err(|error| Error::refused(error.to_string()).during(what()))
 }
 
+/// The services of which a process runs in a root, as their supervisors say, and those processes.
+pub(super) fn running(context: &Context) -> Result<Vec<(ContainerId, ::service::Pid)>> {
+    let pid = |id: &ContainerId| {
+        let text = std::fs::read_to_string(directory(context, &id.to_string()).join("status")).ok()?;
+        let pid = ::service::status::Status::decode(&text)?.pid?;
+        std::fs::exists(format!("/proc/{pid}")).unwrap_or(true).then_some(pid)
+    };
+    Ok(prepared(context)?.into_iter().filter_map(|id| Some((id.clone(), pid(&id)?))).collect())
+}
+
 /// The services that something was prepared for since the machine started.
 pub(super) fn prepared(context: &Context) -> Result<Vec<ContainerId>> {
     let directory = context.run.join("service");

@@ -51,6 +51,10 @@ impl Store {
     ) -> Result<Image> {
         let what = || format!("unable to import {}", request.reference);
         let _shared = self.share()?;
+        // What is there needs nothing to be written, not even that it is being brought in.
+        if let Some(image) = self.find(request.reference)?.filter(|_| !request.again) {
+            return Ok(image);
+        }
         // By which image this process waits for it can be told whether it came while it waited.
         let before = self.find(request.reference)?.filter(|_| request.again);
         let path = self.root().join("pulls").join(key(request.reference));

@@ -64,7 +64,7 @@ fn line(tree: &Tree, path: &[u8], text: &mut String, links: &mut HashMap<u64, St
 fn contents(tree: &Tree, path: &[u8]) -> Result<Digest> {
     let mut file = tree.file(path)?;
     let mut hasher = Hasher::new(Algorithm::Sha256);
-    let mut buffer = vec![0; 1 << 16];
+    let mut buffer = [0; 1 << 14];
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hasher.finish()),

@@ -146,13 +146,21 @@ fn by_descriptor(directory: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
 /// Its extended attributes that an image may have, in order.
 fn xattrs(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let path = by_descriptor(directory, name);
-    let mut names = vec![0_u8; 1 << 16];
-    let length = match rustix::fs::llistxattr(path.as_slice(), &mut names[..]) {
-        Ok(length) => length,
+    let list = |names: &mut [u8]| rustix::fs::llistxattr(path.as_slice(), names);
+    // Most files have few or none.
+    let (mut few, mut many) = ([0_u8; 512], Vec::new());
+    let names = match list(&mut few) {
+        Err(Errno::RANGE) => {
+            many.resize(1 << 16, 0);
+            list(&mut many).map(|length| many.get(..length))
+        }
+        listed => listed.map(|length| few.get(..length)),
+    };
+    let names = match names {
+        Ok(names) => names.unwrap_or_default(),
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
         Err(error) => return Err(Error::from(error).during("unable to list extended attributes")),
     };
-    names.truncate(length);
     let mut found = Vec::new();
     for attribute in names.split(|byte| *byte == 0).filter(|name| !name.is_empty() && is_ours(name)) {
         let mut value = vec![0_u8; 1 << 16];
