@@ -64,6 +64,7 @@ impl Store {
     /// It cannot be made, or is of another version.
     pub fn open(root: &Path) -> Result<Store> {
         let what = |path: &Path| format!("unable to make {}", path.display());
+        make_private(root).context(|| what(root))?;
         for name in DIRECTORIES {
             let path = root.join(name);
             std::fs::create_dir_all(&path).context(|| what(&path))?;
@@ -109,6 +110,19 @@ impl Store {
             }
             error
         })
+    }
+}
+
+/// Makes a directory that is nobody else's: programs that change their user on execution may be in there, of images
+/// that are long out of use. One that is there is as its owner wants it.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
     }
 }
 

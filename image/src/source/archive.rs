@@ -2,10 +2,10 @@
 
 use super::Files;
 use crate::error::{Context, Error, Result};
+use crate::pull::blob::nameless;
 use crate::tarball::{Kind, Limits, Reader};
 use crate::unpack::inflate::{self, Compression};
 use crate::unpack::name;
-use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -73,10 +73,7 @@ impl Files for Archive {
 
 fn decompressed(file: File, scratch: &Path) -> Result<File> {
     let limits = Limits::default();
-    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    let into = rustix::fs::open(scratch, flags, Mode::RUSR | Mode::WUSR)
-        .context(|| format!("unable to make a file in {}", scratch.display()))?;
-    let mut into = File::from(into);
+    let mut into = nameless(scratch).context(|| format!("unable to make a file in {}", scratch.display()))?;
     let mut reader = inflate::reader(file, limits.ratio)?.take(limits.bytes);
     io::copy(&mut reader, &mut into).context(|| "unable to decompress it")?;
     Ok(into)

@@ -53,6 +53,19 @@ fn what_came_once_is_there_for_whoever_opens_the_store_next() {
     assert!(find(&place, "abc:2", false, &Options::default()).is_err());
 }
 
+/// A program of an image may be one that becomes root for whoever can execute it.
+#[test]
+fn nobody_else_gets_into_the_store() {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(place) = Place::new() else { return };
+    let store = Store::open(&place.path("one/two/store")).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(store.root()), 0o700);
+    assert_ne!(mode(&place.path("one/two")), 0o700, "what is around it is no concern of ours");
+    std::fs::set_permissions(store.root(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    assert_eq!(mode(Store::open(store.root()).unwrap().root()), 0o711, "as its owner wants it");
+}
+
 #[test]
 fn an_empty_or_damaged_description_is_no_image_and_no_harm() {
     let Some(place) = Place::new() else { return };
