@@ -110,6 +110,17 @@ impl Agent {
         })
     }
 
+    /// What the supervisor reads of a container whose id can be read off its service's name.
+    fn definition(&self, id: &str) -> String {
+        let run = fs::read_dir(self.machine.fixture.path("run/service")).unwrap().flatten();
+        let of = |entry: &fs::DirEntry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.starts_with("mesos-") && name.ends_with(&format!("-{id}"))
+        };
+        let place = run.into_iter().find(of).map(|entry| entry.path().join("definition"));
+        place.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default()
+    }
+
     fn nothing_runs(&self, id: &str) {
         let sandbox = self.sandbox(id);
         let ours =
@@ -193,7 +204,14 @@ fn a_container_is_launched_measured_limited_and_waited_for() {
     let command = format!(
         "setsid sleep 1000 & echo out $MESOS_EXECUTOR_ID $PWD; echo err >&2; read line <{go}; exit 3"
     );
-    agent.launched("c1", &command);
+    let resources = "resources { name: \"cpus\" type: SCALAR scalar { value: 0.25 } } \
+                     resources { name: \"mem\" type: SCALAR scalar { value: 48 } }";
+    agent.good("launch", &agent.launch("c1", &command, resources), "");
+    let definition = agent.definition("c1");
+    assert!(
+        definition.contains("cpu.weight 25") && definition.contains("memory.max 50331648"),
+        "{definition}"
+    );
     assert_eq!(agent.containers(), ["c1".to_owned()].into());
     let again = agent.call("launch", &agent.launch("c1", "true", ""));
     assert_eq!(again.code, Some(1));
@@ -211,6 +229,7 @@ fn a_container_is_launched_measured_limited_and_waited_for() {
     let update = "container_id { value: \"c1\" } resources { name: \"cpus\" type: SCALAR scalar { value: 0.5 } } \
                   resources { name: \"mem\" type: SCALAR scalar { value: 64 } }";
     agent.good("update", &framed(&encode("Update", update)), "");
+    eventually("it has them", || agent.definition("c1").contains("memory.max 67108864"));
     let waiting = agent.wait("c1");
     fs::write(&go, "\n").unwrap();
     let done = waiting.end();
