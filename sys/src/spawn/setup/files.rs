@@ -279,10 +279,13 @@ fn hide(path: &str, optional: bool) -> Result<Action, Errno> {
 fn root(path: &str) -> Result<Action, Errno> {
     let path = text(path)?;
     Ok(Box::new(move || {
-        if let Err(Errno::EINVAL) = pivot(&path) {
+        match pivot(&path) {
             // It is no mount of its own.
-            mount(Some(&path), &path, None, libc::MS_BIND | libc::MS_REC, None)?;
-            pivot(&path)?;
+            Err(Errno::EINVAL) => {
+                mount(Some(&path), &path, None, libc::MS_BIND | libc::MS_REC, None)?;
+                pivot(&path)?;
+            }
+            other => other?,
         }
         nix::unistd::chdir(c"/")
     }))
