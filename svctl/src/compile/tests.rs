@@ -6,6 +6,7 @@ mod foreign;
 mod layers;
 mod sandbox;
 mod settings;
+mod sockets;
 mod trees;
 
 use super::{Severity, read_toml};
