@@ -159,6 +159,8 @@ pub struct Status {
     pub text: String,
     /// Its control group, a directory; empty without one of its own.
     pub group: String,
+    /// What it is not held to although its definition says so, and why; empty if there is nothing.
+    pub unlimited: String,
     /// How many processes of that the kernel has killed for want of memory.
     pub oom_kills: u64,
     /// Whether its last run ended so.
@@ -206,6 +208,7 @@ impl Status {
             unhealthy: 0,
             text: String::new(),
             group: String::new(),
+            unlimited: String::new(),
             oom_kills: 0,
             starved: false,
             saved: String::new(),
@@ -270,9 +273,13 @@ impl Status {
         if self.oom_kills > 0 {
             out.line("oom-kills", self.oom_kills);
         }
-        for (key, text) in
-            [("text", &self.text), ("group", &self.group), ("boot", &self.boot), ("saved", &self.saved)]
-        {
+        for (key, text) in [
+            ("text", &self.text),
+            ("group", &self.group),
+            ("unlimited", &self.unlimited),
+            ("boot", &self.boot),
+            ("saved", &self.saved),
+        ] {
             if !text.is_empty() {
                 out.line(key, text);
             }
@@ -319,6 +326,7 @@ impl Status {
             "unhealthy" => self.unhealthy = value.parse().ok()?,
             "text" => self.text = unescape(value),
             "group" => self.group = unescape(value),
+            "unlimited" => self.unlimited = unescape(value),
             "oom-kills" => self.oom_kills = value.parse().ok()?,
             "starved" => self.starved = value.parse().ok()?,
             "boot" => self.boot = unescape(value),
@@ -359,6 +367,7 @@ mod tests {
         status.text = "serving\nall".to_owned();
         status.saved = "1 2 3".to_owned();
         (status.group, status.oom_kills, status.starved) = ("/g".to_owned(), 4, true);
+        status.unlimited = "unable to".to_owned();
         status.supervisor = Pid::new(41);
         status.next_start = Some(Tick(99));
         status.restarts = 3;

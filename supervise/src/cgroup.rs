@@ -74,6 +74,14 @@ impl Group {
         }
     }
 
+    /// Hands on to it what counts: memory, whose lack is told by a file of it, and processes.
+    fn count(&self) {
+        let Some(parent) = self.path.parent() else { return };
+        for controller in ["+memory", "+pids"] {
+            let _ = std::fs::write(parent.join("cgroup.subtree_control"), controller);
+        }
+    }
+
     /// Why it has no files of a controller, if that is so: another hierarchy may have it, or processes are in a group
     /// above, which can then hand on nothing (cgroups(7), "no internal processes").
     pub(crate) fn lacks(&self, controller: &str) -> Option<String> {
@@ -169,6 +177,13 @@ fn tree_of(path: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Whether every service has a group, if only to be counted by: where the machine's init has handed the memory controller
+/// on. In a container, and for a user's own services, groups are there for those that ask.
+fn counted(run: &Path) -> bool {
+    let handed_on = || std::fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap_or_default();
+    run == Path::new(service::RUN_DIRECTORY) && handed_on().split_whitespace().any(|one| one == "memory")
+}
+
 /// The groups of one run directory are below one of their own.
 fn tree(run: &Path) -> String {
     if run == Path::new(service::RUN_DIRECTORY) {
@@ -187,14 +202,20 @@ impl Supervisor {
         let limited = self.definition.process.group.wanted;
         // One that the definition asks for no longer, and whose limits are to go.
         let left = || place(&self.run, &self.definition.name).is_ok_and(|(_, path)| path.exists());
-        if !(signalled || limited || resume && left()) {
+        let counted = counted(&self.run);
+        if !(signalled || limited || counted || resume && left()) {
             return;
         }
         match Group::open(&self.run, &self.definition.name) {
             Ok(group) => {
+                if counted {
+                    group.count();
+                }
                 self.limits = group.settings();
                 self.group = Some(group);
             }
+            // It is no worse off than on a machine without.
+            Err(_) if !(signalled || limited) => {}
             Err(error) => {
                 let none = error.kind() == io::ErrorKind::NotFound;
                 let why = if none { "there is no version 2".to_owned() } else { launch::reason(&error) };

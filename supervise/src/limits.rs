@@ -68,6 +68,7 @@ impl Supervisor {
         }
         let wanted = &self.definition.process.group;
         if !wanted.wanted {
+            self.count_from_here();
             return Ok(());
         }
         if self.group.is_none() {
@@ -91,14 +92,26 @@ impl Supervisor {
             return Err(problem.clone());
         }
         self.limits.clone_from(&self.definition.process.group.files);
+        self.unlimited.clone_from(&problems);
         for problem in problems {
             self.say(&format!("warning: {problem} (going on without)"));
         }
+        self.count_from_here();
+        Ok(())
+    }
+
+    /// Kills from now on are of the run that begins.
+    fn count_from_here(&mut self) {
         self.watch_kills();
         if let Some(kills) = &mut self.kills {
             kills.at_start = kills.count().unwrap_or(kills.known);
         }
-        Ok(())
+    }
+
+    /// What it is not held to although the definition says so, and why; empty if there is nothing.
+    pub(crate) fn unlimited(&self) -> String {
+        let none = self.no_group.iter().filter(|_| self.definition.process.group.wanted);
+        none.chain(&self.unlimited).map(String::as_str).collect::<Vec<_>>().join("; ")
     }
 
     /// Begins the group anew. A delegated one at every start: the service before may have made others in it, and a group that hands on
@@ -143,6 +156,7 @@ impl Supervisor {
         group.enable(&settings);
         let problems = write(group, &settings);
         self.limits.clone_from(&self.definition.process.group.files);
+        self.unlimited.clone_from(&problems);
         for problem in problems {
             self.say(&format!("warning: {problem} (going on with what it was)"));
         }

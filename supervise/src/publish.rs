@@ -68,6 +68,7 @@ impl Supervisor {
             unhealthy: machine.unhealthy(),
             text: self.text(),
             group: self.group.as_ref().map(|group| group.path().display().to_string()).unwrap_or_default(),
+            unlimited: self.unlimited(),
             oom_kills: self.killed(),
             starved: self.starved,
             reason: self.reason(),

@@ -67,6 +67,8 @@ pub(crate) struct Supervisor {
     pub(crate) no_group: Option<String>,
     /// What has been set in it.
     pub(crate) limits: Vec<(String, String)>,
+    /// Which of its settings could not be made, in words.
+    pub(crate) unlimited: Vec<String>,
     /// The kernel's kills in it.
     pub(crate) kills: Option<Kills>,
     /// Its last run ended for want of memory.
@@ -165,6 +167,7 @@ impl Supervisor {
             group: None,
             no_group: None,
             limits: Vec::new(),
+            unlimited: Vec::new(),
             kills: None,
             starved: false,
             adopted: None,

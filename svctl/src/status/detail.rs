@@ -61,6 +61,7 @@ pub(super) fn write(text: &mut String, row: &Row, supervised: bool, places: &Pla
     for (key, value) in usage::read(&status.group).iter().flat_map(usage::Usage::lines) {
         line(key, &value);
     }
+    line("unlimited", &status.unlimited);
     if status.oom_kills > 0 {
         line("oom kills", &status.oom_kills.to_string());
     }

@@ -51,6 +51,7 @@ fn object(text: &mut String, row: &Row, now: Tick) {
     key("preparing", status.preparing.to_string());
     key("unhealthy", status.unhealthy.to_string());
     key("text", quote(&status.text));
+    key("unlimited", quote(&status.unlimited));
     key("oom_kills", status.oom_kills.to_string());
     key("starved", status.starved.to_string());
     key("usage", usage::read(&status.group).map_or_else(null, |usage| usage.json()));

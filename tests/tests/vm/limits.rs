@@ -38,15 +38,46 @@ fn a_service_is_held_to_its_limits_and_a_kill_for_want_of_memory_is_told() {
     let log = read(&machine, "/var/log/hog/current");
     assert!(log.contains("killed for want of memory after"), "{log}");
 
+    wait_for(&machine, "held", "is up", |service| service.state == "up");
+    a_kill_is_told_of_a_service_without_limits(&machine);
     what_is_held_is_held_and_can_be_changed_while_it_runs(&machine);
     what_is_delegated_can_be_divided_by_its_user(&machine);
     let free = read(&machine, &format!("/proc/{}/cgroup", status(&machine)["free"].pid.unwrap()));
-    assert_eq!(free, "0::/", "a service that asks for nothing has no group");
+    assert_eq!(free, "0::/mainstay/free", "a service that asks for nothing has a group to be counted by");
+    let signalled =
+        "svctl stop free && svctl status free | head -1 && cat /sys/fs/cgroup/mainstay/free/cgroup.procs";
+    let stopped = machine.run(signalled);
+    assert!(stopped.as_ref().is_ok_and(|text| text.contains("down")), "{stopped:?}");
     assert_eq!(
         read(&machine, "/sys/fs/cgroup/mesos/cgroup.subtree_control"),
         read(&machine, "/sys/fs/cgroup/cgroup.subtree_control")
     );
     machine.power_off().unwrap();
+}
+
+/// Somebody else has limited the group: it stands for the machine that has no more memory.
+fn a_kill_is_told_of_a_service_without_limits(machine: &Machine) {
+    define(
+        machine,
+        "greedy",
+        "command = [\"sh\", \"-c\", \"while [ ! -e /run/go ]; do sleep 0.1; done; exec dd if=/dev/zero of=/dev/null bs=64M\"]\n[restart]\nwhen = \"never\"",
+    );
+    machine.ssh("svctl reload").unwrap();
+    wait_for(machine, "greedy", "is up", |service| service.state == "up");
+    let group = "/sys/fs/cgroup/mainstay/greedy";
+    machine
+        .run(&format!("echo 16M > {group}/memory.max; echo 0 > {group}/memory.swap.max; touch /run/go"))
+        .unwrap();
+    let greedy = wait_for(machine, "greedy", "is killed", |service| service.pid.is_none());
+    assert!(greedy.reason.contains("killed for want of memory"), "{}", greedy.reason);
+    let page = machine.run("svctl metrics").unwrap();
+    let page = tests::exposition::Page::parse(&page).unwrap_or_else(|why| panic!("{why}\n{page}"));
+    let of = |name: &str| page.get(&format!("mainstay_service_{name}"), &["service=greedy"]);
+    assert!(of("oom_kills_total").is_some_and(|kills| kills >= 1.0));
+    assert_eq!(of("last_exit_oom"), Some(1.0));
+    let held = |name: &str| page.get(&format!("mainstay_service_{name}"), &["service=held"]);
+    assert_eq!((held("processes"), held("processes_limit")), (Some(1.0), Some(9.0)));
+    assert_eq!(held("memory_limit_bytes"), Some(33_554_432.0));
 }
 
 fn what_is_held_is_held_and_can_be_changed_while_it_runs(machine: &Machine) {
@@ -111,5 +142,15 @@ fn version_1_is_there_for_those_who_ask_for_it() {
     wait_for(&machine, "limited", "is up", |service| service.state == "up");
     let log = read(&machine, "/var/log/limited/current");
     assert!(log.contains("unable to make its control group: there is no version 2"), "{log}");
+    let shown = machine.ssh("svctl status limited").unwrap().stdout;
+    assert!(
+        shown.contains("unlimited    unable to make its control group: there is no version 2"),
+        "{shown}"
+    );
+    let strict = "command = [\"sleep\", \"100000\"]\n[limits]\nmemory.max = \"16MiB\"\nstrict = true\n[restart]\ngive-up = { deaths = 1 }";
+    define(&machine, "strict", strict);
+    machine.ssh("svctl reload").unwrap();
+    let strict = wait_for(&machine, "strict", "is given up", |service| service.state == "failed");
+    assert!(strict.reason.contains("there is no version 2"), "{}", strict.reason);
     machine.power_off().unwrap();
 }
