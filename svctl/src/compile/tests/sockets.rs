@@ -157,8 +157,7 @@ fn each_mistake_in_sockets_is_told_with_its_place_and_what_was_meant() {
     let mut wrong = Vec::new();
     for (text, expected) in table {
         // The section's own line is before it.
-        let found: Vec<String> =
-            told(&format!("[sockets]\n{text}")).iter().map(|line| line.clone()).collect();
+        let found = told(&format!("[sockets]\n{text}"));
         let (line, rest) = expected.split_once(':').unwrap();
         let expected = format!("{}:{rest}", line.parse::<usize>().unwrap() + 1);
         if found != [expected.clone()] {
