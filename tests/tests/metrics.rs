@@ -175,7 +175,12 @@ fn whoever_asks_badly_or_says_nothing_keeps_nobody_waiting() {
     // The silent ones are let go without an answer, and it goes on.
     for mut stream in silent {
         let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+        let waited = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+        assert!(
+            !stream.read_to_end(&mut answer).is_err_and(|error| waited(&error)),
+            "it is still waited for"
+        );
         assert!(answer.is_empty(), "{answer:?}");
     }
     // Far more at once than are answered at once: each is answered, or may ask again, and it lives.
