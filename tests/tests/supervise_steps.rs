@@ -94,7 +94,7 @@ fn started(lacking: &str, step: &str) -> Supervised {
     let definition = fixture.path("run/service/a/definition");
     let mut file = std::fs::File::options().append(true).open(definition).unwrap();
     // One before it, so that it is known by its place.
-    writeln!(file, "setup nice 0\nsetup {step}").unwrap();
+    writeln!(file, "setup limit core 0 0\nsetup {step}").unwrap();
     let set = format!("--bounding-set={lacking}");
     let through = ["setpriv", &set];
     Supervised::start_through(fixture, if lacking.is_empty() { &[] } else { &through }, &["--up"])
