@@ -14,7 +14,7 @@ pub(crate) const USER: u32 = 4711;
 const VERSIONS: [&str; 2] = ["1", "2"];
 
 /// The port of each format.
-pub(crate) const PORTS: [(&str, u16); 3] = [("docker", 9101), ("oci", 9102), ("appc", 9103)];
+pub(crate) const PORTS: [(&str, u16); 3] = [("docker", 9201), ("oci", 9202), ("appc", 9203)];
 
 /// What is executed, but for the port.
 const ENTRYPOINT: &str = "/usr/bin/prometheus-node-exporter";

@@ -231,7 +231,7 @@ fn what_an_earlier_boot_has_left_is_destroyed(machine: &Machine) {
     assert_eq!(destroyed, ["left/inside", "left"], "{log}");
     machine.ssh("svctl reload").unwrap();
     pid(machine, "docker");
-    assert_eq!(version(machine, 9101), "1");
+    assert_eq!(version(machine, 9201), "1");
     let all = machine.run("svctl image containers").unwrap();
     assert!(!all.contains("left"), "{all}");
 }
