@@ -362,7 +362,9 @@ impl Definition {
         only.process.group.strict = false;
         // It has a group for another reason.
         let scopes = [self.stop.scope, self.stop.kill_scope];
-        only.process.group.wanted &= !scopes.contains(&Scope::Cgroup) || self.process.group.delegate;
+        let anyway = self.process.group.counted || scopes.contains(&Scope::Cgroup);
+        only.process.group.wanted &= !anyway || self.process.group.delegate;
+        only.process.group.counted = false;
         only.sockets.clone_from(&self.sockets);
         only.image.clone_from(&self.image);
         only.inherit = self.inherit;

@@ -177,13 +177,6 @@ fn tree_of(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether every service has a group, if only to be counted by: where the machine's init has handed the memory controller
-/// on. In a container, and for a user's own services, groups are there for those that ask.
-fn counted(run: &Path) -> bool {
-    let handed_on = || std::fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap_or_default();
-    run == Path::new(service::RUN_DIRECTORY) && handed_on().split_whitespace().any(|one| one == "memory")
-}
-
 /// The groups of one run directory are below one of their own.
 fn tree(run: &Path) -> String {
     if run == Path::new(service::RUN_DIRECTORY) {
@@ -202,7 +195,7 @@ impl Supervisor {
         let limited = self.definition.process.group.wanted;
         // One that the definition asks for no longer, and whose limits are to go.
         let left = || place(&self.run, &self.definition.name).is_ok_and(|(_, path)| path.exists());
-        let counted = counted(&self.run);
+        let counted = self.definition.process.group.counted;
         if !(signalled || limited || counted || resume && left()) {
             return;
         }

@@ -59,11 +59,19 @@ pub fn options(places: &Places, tree: Tree) -> Options {
         services: tree.directory.unwrap_or_else(|| places.services.clone()),
         overrides: running.then(|| places.run.join("services.d")),
         trial: None,
+        counted: running && counted(&places.run),
         settings: tree.settings,
         instances,
         root: tree.root,
         prober: tree.prober.unwrap_or_else(own_path),
     }
+}
+
+/// Whether every service has a group, if only to be counted by: where the machine's init has handed the memory controller
+/// on. In a container, and for a user's own services, groups are there for those that ask.
+fn counted(run: &Path) -> bool {
+    let handed_on = || fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap_or_default();
+    run == Path::new(service::RUN_DIRECTORY) && handed_on().split_whitespace().any(|one| one == "memory")
 }
 
 fn read(options: &Options) -> Result<Compiled, Failure> {

@@ -64,6 +64,8 @@ pub struct Options {
     pub settings: Option<PathBuf>,
     /// Instances of templates that were asked for by name.
     pub instances: BTreeSet<String>,
+    /// Whether every service has a control group, if only to be counted by.
+    pub counted: bool,
     /// Where the machine's programs are looked for; none for no look.
     pub root: Option<PathBuf>,
     /// The program that probes ports and web pages: this one, as the machine will see it.
@@ -263,6 +265,9 @@ pub fn compile(options: &Options) -> io::Result<Compiled> {
     cycle::find(&mut compiled.services, &options.services);
     pipes::link(&mut compiled.services);
     shared::find(&mut compiled.services);
+    for service in &mut compiled.services {
+        service.definition.process.group.counted = options.counted;
+    }
     read_settings(&mut compiled, options);
     Ok(compiled)
 }

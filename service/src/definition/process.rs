@@ -41,6 +41,8 @@ pub struct Apart {
 pub struct ControlGroup {
     /// The service has one of its own, whatever its stop scope.
     pub wanted: bool,
+    /// It has one in any case, to be counted by: where the machine's init has handed the memory controller on.
+    pub counted: bool,
     /// What is written to which of its files before the process enters: `memory.max`, `104857600`.
     pub files: Vec<(String, String)>,
     /// It is the user's of the service, who may make groups below it; ours are not looked for there.
@@ -91,6 +93,9 @@ impl Process {
         if self.group.wanted {
             out.line("group", true);
         }
+        if self.group.counted {
+            out.line("group-counted", true);
+        }
         for (file, value) in &self.group.files {
             out.line("group-file", join([file.clone(), value.clone()]));
         }
@@ -116,6 +121,7 @@ impl Process {
             }
             "user-map" => self.user_map.push(value),
             "group" => self.group.wanted = value.parse().ok()?,
+            "group-counted" => self.group.counted = value.parse().ok()?,
             "group-file" => {
                 let words: [String; 2] = split(&value).try_into().ok()?;
                 self.group.files.push(words.into());
@@ -143,6 +149,7 @@ pub(super) fn full() -> Process {
         user_map: vec!["u 0 0 1".to_owned()],
         group: ControlGroup {
             wanted: true,
+            counted: true,
             files: vec![("io.max".to_owned(), "8:0 rbps=1".to_owned())],
             delegate: true,
             strict: true,
@@ -171,6 +178,12 @@ mod tests {
         let limit = ("memory.max".to_owned(), "1".to_owned());
         assert!(!changed(&|one| one.process.group.files = vec![limit.clone()]));
         assert!(!changed(&|one| one.process.group.strict = true));
+        assert!(changed(&|one| one.process.group.wanted = true), "it runs in none");
+        assert!(!changed(&|one| one.process.group.counted = true));
+        let (mut before, mut after) = (plain.clone(), plain.clone());
+        (before.process.group.counted, after.process.group.counted) = (true, true);
+        after.process.group.wanted = true;
+        assert_eq!(before.run_digest(), after.run_digest(), "it runs in one already");
         assert!(changed(&|one| one.process.group.delegate = true));
         assert!(changed(&|one| one.process.setup = vec!["nice 5".parse().unwrap()]));
         assert!(changed(&|one| one.process.terminal = Some("/dev/tty1".to_owned())));

@@ -44,6 +44,7 @@ fn a_service_is_held_to_its_limits_and_a_kill_for_want_of_memory_is_told() {
     what_is_delegated_can_be_divided_by_its_user(&machine);
     let free = read(&machine, &format!("/proc/{}/cgroup", status(&machine)["free"].pid.unwrap()));
     assert_eq!(free, "0::/mainstay/free", "a service that asks for nothing has a group to be counted by");
+    what_has_no_limits_is_given_some_while_it_runs(&machine);
     let signalled =
         "svctl stop free && svctl status free | head -1 && cat /sys/fs/cgroup/mainstay/free/cgroup.procs";
     let stopped = machine.run(signalled);
@@ -109,6 +110,18 @@ fn what_is_held_is_held_and_can_be_changed_while_it_runs(machine: &Machine) {
         if seen == format!("70\n{}\nmax 100000\n100", 48 << 20) { Ok(()) } else { Err(seen) }
     });
     assert_eq!(status(machine)["held"].pid, held.pid, "it was not restarted for them");
+}
+
+fn what_has_no_limits_is_given_some_while_it_runs(machine: &Machine) {
+    let before = status(machine)["free"].pid;
+    let limits = "cat /sys/fs/cgroup/mainstay/free/memory.max /sys/fs/cgroup/mainstay/free/pids.max";
+    let seen = machine.run(&format!("svctl update free memory.max=24MiB pids.max=30 && {limits}")).unwrap();
+    assert_eq!(seen, format!("{}\n30\n", 24 << 20));
+    let used = machine.run("svctl usage free --json").unwrap();
+    assert!(used.contains(&(24 << 20).to_string()), "{used}");
+    let seen = machine.run(&format!("svctl update free --reset && {limits}")).unwrap();
+    assert!(seen.starts_with("max\n"), "{seen}");
+    assert_eq!(status(machine)["free"].pid, before, "it was not restarted for them");
 }
 
 fn what_is_delegated_can_be_divided_by_its_user(machine: &Machine) {
