@@ -64,6 +64,10 @@ struct Context {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let settings = settings(arguments)?;
+    if let Some(name) = arguments.destroyed().filter(|name| !settings.containers.join(name).exists()) {
+        // It may be of a user who cannot reach the store, for whom nothing was made.
+        return Err(Error::missing(format!("there is no container {name}")));
+    }
     let context = Context {
         store: Store::open(&settings.store)?,
         containers: Containers::open(&settings.containers)?,
@@ -100,7 +104,9 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         None if Path::new(FILE).exists() => settings.read(Path::new(FILE))?,
         None => {}
     }
-    if let Some(name) = arguments.of_service() {
+    if let Some(name) = arguments.destroyed() {
+        service::adjust_leniently(&mut settings, &arguments.run(), name)?;
+    } else if let Some(name) = arguments.of_service() {
         service::adjust(&mut settings, &arguments.run(), name)?;
     }
     for (name, value) in &arguments.set {

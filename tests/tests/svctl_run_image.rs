@@ -109,6 +109,24 @@ fn what_an_image_cannot_do_is_a_failed_start_and_leaves_no_root() {
 }
 
 #[test]
+fn a_service_whose_options_are_wrong_is_destroyed_all_the_same() {
+    if !checked() {
+        return;
+    }
+    let machine = fixture().boot();
+    for options in ["{ stor = \"/x\" }", "{ store = \"relative\" }", "{ store = \"/dev/null/store\" }"] {
+        let options = format!("image.options={options}");
+        let words = ["run", "--name", "x", "--image", "oci:/no/such/layout:1", "--property", &options];
+        let outcome = machine.svctl(&words);
+        assert_eq!(outcome.code, 1, "{outcome:?}");
+        let outcome = machine.svctl(&["destroy", "x"]);
+        assert_eq!((outcome.code, outcome.error.as_str()), (0, ""), "{options}: {outcome:?}");
+        assert!(!machine.fixture.path("run/services.d/x").exists());
+        eventually("nothing is left to be done", || set_aside(&machine) == 0);
+    }
+}
+
+#[test]
 fn the_roots_of_a_service_go_when_a_reload_takes_it_away() {
     if !checked() {
         return;

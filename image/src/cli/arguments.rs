@@ -91,7 +91,7 @@ pub(super) enum Verb {
 pub(super) struct Import {
     /// A reference; or the path of an archive or a layout
     pub(super) what: String,
-    /// What images of an archive are called, if not what it says
+    /// Which images of the archive; what is alone in it without a name may be called anything
     pub(super) references: Vec<String>,
     /// Bring it in although it is there
     #[arg(long)]
@@ -158,10 +158,12 @@ impl Arguments {
 
     /// The service that something is done for, which may have settings of its own.
     pub(super) fn of_service(&self) -> Option<&str> {
-        if let Verb::Settle { service } | Verb::Destroy { service: Some(service), .. } = &self.verb {
-            return Some(service);
-        }
-        self.provisioned()
+        if let Verb::Settle { service } = &self.verb { Some(service) } else { self.provisioned() }
+    }
+
+    /// The service of which all is to be taken away.
+    pub(super) fn destroyed(&self) -> Option<&str> {
+        if let Verb::Destroy { service, .. } = &self.verb { service.as_deref() } else { None }
     }
 }
 

@@ -57,19 +57,37 @@ pub(super) fn leave_reason(run: &Path, name: &str, error: &Error) {
 /// The settings of a service over those of the machine: those of its options that are the name of one.
 pub(super) fn adjust(settings: &mut Settings, run: &Path, name: &str) -> Result<()> {
     ContainerId::below(None, name)?;
-    apply(settings, &read(run, name)?)
-}
-
-/// The same by a definition.
-pub(super) fn apply(settings: &mut Settings, definition: &Definition) -> Result<()> {
-    for (key, value) in definition.image.iter().flat_map(|image| &image.options) {
-        if settings::ALL.iter().any(|setting| setting.name == key) {
+    for (key, value) in options(&read(run, name)?) {
+        if is_setting(key) {
             settings.set(key, value)?;
         } else if key != ARGUMENT && key != SHELL {
             return Err(Error::refused(format!("there is no option {key:?} of [image]")));
         }
     }
     Ok(())
+}
+
+/// The same for what takes away what was made: a service can be gone whatever is wrong with its options.
+pub(super) fn adjust_leniently(settings: &mut Settings, run: &Path, name: &str) -> Result<()> {
+    ContainerId::below(None, name)?;
+    apply_leniently(settings, &read(run, name)?);
+    Ok(())
+}
+
+/// The same by a definition.
+pub(super) fn apply_leniently(settings: &mut Settings, definition: &Definition) {
+    for (key, value) in options(definition).filter(|(key, _)| is_setting(key)) {
+        // Nothing can have been made by what is wrong: that was an error then.
+        let _ = settings.set(key, value);
+    }
+}
+
+fn options(definition: &Definition) -> impl Iterator<Item = &(String, String)> {
+    definition.image.iter().flat_map(|image| &image.options)
+}
+
+fn is_setting(key: &str) -> bool {
+    settings::ALL.iter().any(|setting| setting.name == key)
 }
 
 fn make(

@@ -35,9 +35,13 @@ fn one(context: &Context, settings: &Settings, directory: &Path) -> Result<()> {
     let text = std::fs::read_to_string(&path).context(|| path.display().to_string())?;
     let definition = Definition::decode(&text).map_err(|error| Error::refused(error.to_string()))?;
     let mut settings = settings.clone();
-    service::apply(&mut settings, &definition)?;
-    let (store, containers) = (Store::open(&settings.store)?, Containers::open(&settings.containers)?);
+    service::apply_leniently(&mut settings, &definition);
     let id = ContainerId::below(None, &definition.name)?;
+    if !settings.containers.join(&definition.name).exists() {
+        // Nothing was made for it, be it because the store could not be had.
+        return crate::unpack::make::remove_all(directory);
+    }
+    let (store, containers) = (Store::open(&settings.store)?, Containers::open(&settings.containers)?);
     // A new service of the same name takes the roots of the one before away by itself.
     let again = context.run.join("service").join(&definition.name).join("definition");
     containers.destroy_unless(&store, &id, || again.exists())?;
