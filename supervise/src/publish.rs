@@ -2,9 +2,13 @@
 
 use crate::narrate;
 use crate::supervisor::{CHANNEL, Supervisor};
-use service::Pid;
 use service::status::{State, Status};
 use service::wire::{Report, SupervisorMessage};
+use service::{Pid, Tick};
+use std::time::Duration;
+
+/// The pause between two tries to write what could not be written.
+const FILE_AGAIN: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// Writes the status file, if it does not say already how things are.
@@ -14,11 +18,24 @@ impl Supervisor {
         }
         let status = self.status();
         self.on_file.clone_from(&status.saved);
+        let known = self.file_again.take().is_some();
         if let Err(error) = sys::fs::replace(&self.status_path, status.encode().as_bytes(), 0o644) {
             let path = self.status_path.display();
             let reason = crate::launch::reason(&error);
             self.on_file.clear();
-            self.say(&format!("warning: unable to write {path}: {reason} (going on without)"));
+            // It is the whole truth for whoever reads it: there may be room again, and no change for long.
+            self.file_again = Some(sys::clock::now().after(FILE_AGAIN));
+            if !known {
+                self.say(&format!("warning: unable to write {path}: {reason} (retrying every second)"));
+            }
+        }
+    }
+
+    /// Writes the status file that could not be written, when it is time for that.
+    pub(crate) fn file_again_if_due(&mut self, now: Tick) {
+        if self.file_again.is_some_and(|due| due <= now) {
+            self.filed = false;
+            self.file();
         }
     }
 

@@ -104,6 +104,8 @@ pub(crate) struct Supervisor {
     pub(crate) filed: bool,
     /// The machine as it stands there.
     pub(crate) on_file: String,
+    /// When it is written again, since it could not be.
+    pub(crate) file_again: Option<service::Tick>,
     pub(crate) report_pending: bool,
     pub(crate) exiting: bool,
     /// Held as long as we live: there is one supervisor of a service.
@@ -190,6 +192,7 @@ impl Supervisor {
             // Under init the first thing told is what became of its first command.
             dirty: options.channel.is_none(),
             filed: false,
+            file_again: None,
             on_file: String::new(),
             report_pending: false,
             exiting: false,
@@ -227,8 +230,13 @@ impl Supervisor {
             }
             self.replace_if_due();
             let status_due = self.adopted.as_ref().and_then(|adopted| adopted.deadline);
-            let deadlines =
-                [self.machine.deadline(), status_due, self.replacement_deadline(), self.control_deadline()];
+            let deadlines = [
+                self.machine.deadline(),
+                status_due,
+                self.replacement_deadline(),
+                self.control_deadline(),
+                self.file_again,
+            ];
             let deadline = deadlines.into_iter().flatten().min();
             let count = self
                 .poller
@@ -244,6 +252,7 @@ impl Supervisor {
             self.give_up_waiting_for_status(now);
             self.hurry_replacement(now);
             self.hurry_control(now);
+            self.file_again_if_due(now);
         }
     }
 

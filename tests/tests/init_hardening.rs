@@ -53,6 +53,24 @@ fn a_run_directory_that_is_full_is_told_of_and_the_end_still_comes() {
 }
 
 #[test]
+fn a_status_that_could_not_be_written_is_when_there_is_room_again() {
+    let fixture = Fixture::new().service("a", "command = [\"sleep\", \"1000\"]");
+    let script = "mount --make-rprivate /\nmount -t tmpfs -o size=200k none \"$T/run\"\n\
+        \"$INIT\" --services \"$T/services\" --run \"$T/run\" --logs \"$T/logs\" 2> \"$T/console\" &\n\
+        i=$!; trap 'kill -TERM $i' EXIT\n\
+        until_there() { n=0; until grep -q \"$1\" \"$2\"; do n=$((n + 1)); [ $n -lt 2000 ]; sleep 0.01; done; }\n\
+        until_there 'startup complete' \"$T/console\"\n\
+        head -c 1000000 /dev/zero > \"$T/run/full\" || :\n\
+        kill -KILL $(sed -n 's/^pid //p' \"$T/run/service/a/status\")\n\
+        until_there 'unable to write .*No space left' \"$T/logs/a/current\"\n\
+        rm \"$T/run/full\"\n\
+        until_there '^restarts 1' \"$T/run/service/a/status\"\n\
+        trap - EXIT; kill -TERM $i; wait $i";
+    let output = in_mounts(&fixture, script);
+    assert_eq!(output.status.code(), Some(0), "{output:?} {}", fixture.read("logs/a/current"));
+}
+
+#[test]
 fn a_full_run_directory_is_passed_over_for_one_that_is_not() {
     let fixture = Fixture::new();
     let script = "mount --make-rprivate /\nmount -t tmpfs -o size=4k none /run\nhead -c 4096 /dev/zero > /run/full || :\n\
