@@ -214,6 +214,9 @@ impl Supervisor {
                 let why = if none { "there is no version 2".to_owned() } else { launch::reason(&error) };
                 let problem = format!("unable to make its control group: {why}");
                 let instead = match (signalled, limited) {
+                    (_, true) if self.definition.process.group.strict => {
+                        "its limits are strict: it is not started"
+                    }
                     (true, true) => "its process group is signalled instead, without limits",
                     (true, false) => "its process group is signalled instead",
                     (false, _) => "going on without",
