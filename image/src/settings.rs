@@ -88,7 +88,12 @@ impl Settings {
     /// It cannot be read, or a setting of it is wrong.
     pub fn read(&mut self, path: &Path) -> Result<()> {
         let what = || path.display().to_string();
-        let text = std::fs::read_to_string(path).context(what)?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let error = Error::from(error);
+            // It was named: that it is not there is no lack of an image.
+            let kind = if error.kind == Wrong::Missing { Wrong::Usage } else { error.kind };
+            Error::new(kind, format!("unable to read {}: {error}", path.display()))
+        })?;
         let table: toml::Table =
             toml::from_str(&text).map_err(|error| usage(error.to_string()).during(what()))?;
         for (name, value) in table {

@@ -219,6 +219,23 @@ fn a_root_that_was_mounted_before_init_was_replaced_is_kept_and_goes_with_its_se
 }
 
 #[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let fixture = Fixture::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(program("svctl-image"));
+    for (option, place) in [("--store", "store"), ("--containers", "containers")] {
+        command.arg(option).arg(fixture.path(place));
+    }
+    let outcome = command.arg("list").stdout(writer).output().unwrap();
+    assert_eq!((outcome.status.code(), outcome.stderr.as_slice()), (Some(0), &b""[..]), "{outcome:?}");
+    // What is full loses something, and is one.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let outcome = command.stdout(full).output().unwrap();
+    assert_eq!(outcome.status.code(), Some(111), "{outcome:?}");
+}
+
+#[test]
 fn a_root_that_a_service_runs_in_is_destroyed_only_by_force() {
     if !images::are_we_root("that services run from images") {
         return;

@@ -10,9 +10,12 @@ pub(super) fn complain(message: &str) {
     let _ = writeln!(std::io::stderr(), "svctl image: {message}");
 }
 
-/// Shows a line.
+/// Shows a line. A reader that goes away has read enough.
 pub(super) fn say(line: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| Error::from(error).during("unable to write"))
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        said => said.map_err(|error| Error::from(error).during("unable to write to standard output")),
+    }
 }
 
 /// Shows something to programs.

@@ -208,5 +208,5 @@ fn size(value: &str) -> Result<u64> {
     let number = number.trim().parse::<u64>().ok().filter(|number| *number > 0);
     number
         .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| usage(format!("{value:?} is no size")))
+        .ok_or_else(|| usage(format!("{value:?} is no number, or size such as 65536, 64KiB or 1MiB")))
 }

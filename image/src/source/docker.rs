@@ -53,8 +53,11 @@ impl Docker {
         let nameless =
             || (images.len() == 1 && images.iter().all(|image| image.names().next().is_none())).then_some(0);
         named.or_else(nameless).ok_or_else(|| {
-            let there: Vec<String> =
-                images.iter().flat_map(Listed::names).map(|name| name.to_string()).collect();
+            let there: Vec<String> = images
+                .iter()
+                .flat_map(Listed::names)
+                .map(|name| Reference::Docker(name).to_string())
+                .collect();
             Error::missing(format!("{reference} is not in the archive (there are: {})", there.join(", ")))
         })
     }

@@ -112,7 +112,7 @@ fn an_archive_of_docker_is_read_by_its_list() {
         import(&place, &path, "abc:3")
             .unwrap_err()
             .to_string()
-            .contains("there are: /abc:latest, r.io/abc:2")
+            .contains("there are: docker:///abc:latest, docker://r.io/abc:2")
     );
     let nameless = written(&place, "b.tar", &archive(&docker(&[], &process, &two())));
     expect_two(&place, &import(&place, &nameless, "anything").unwrap());
