@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::status::Files;
 use serde_json::{Map, Value, json};
 use service::definition::{Definition, Prepared};
-use service::status::{State, Status};
+use service::status::Status;
 use service::{Tick, WaitStatus};
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,6 +17,8 @@ use std::time::{Duration, SystemTime};
 /// One of them.
 struct Container {
     transient: bool,
+    /// Whether it is ready, if that means something for it.
+    ready: Option<bool>,
     status: Status,
     definition: Option<Definition>,
     prepared: Option<Prepared>,
@@ -62,9 +64,11 @@ fn all(places: &Places) -> Vec<Container> {
         if !is_transient && definition.as_ref().is_none_or(|definition| definition.image.is_none()) {
             continue;
         }
+        let row = files.row(&places.run, &plan, &name);
         found.push(Container {
             transient: is_transient,
-            status: files.row(&places.run, &plan, &name).status,
+            ready: row.ready(),
+            status: row.status,
             definition,
             prepared: read("prepared").and_then(|text| Prepared::decode(&text)),
             labels: directory::labels(places, &name),
@@ -96,7 +100,6 @@ impl Container {
 
     fn json(&self, now: Tick) -> Value {
         let status = &self.status;
-        let good = matches!(status.state, State::Up | State::Done);
         let exit = status.last_exit.map(|exit| match exit {
             WaitStatus::Exited(code) => json!({"code": code, "signal": null}),
             WaitStatus::Signalled { signal, .. } => json!({"code": null, "signal": signal.to_string()}),
@@ -113,7 +116,7 @@ impl Container {
             "transient": self.transient,
             "state": status.state.word(),
             "want": status.want.word(),
-            "ready": status.has_readiness.then_some(good),
+            "ready": self.ready,
             "pid": status.pid.map(service::Pid::number),
             "started": status.started.and_then(|tick| since_epoch(now, tick)),
             "restarts": status.restarts,

@@ -15,8 +15,8 @@ struct One {
     anon: u64,
     file: u64,
     swap: u64,
-    read: u64,
-    written: u64,
+    /// Bytes read and written, which only its own user and root may know.
+    io: Option<(u64, u64)>,
 }
 
 /// The fields of `/proc/PID/stat` after the name, which may have anything in it.
@@ -67,11 +67,6 @@ fn look(pid: Pid) -> Option<One> {
         let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         number.unwrap_or(0) * 1024
     };
-    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
-    let bytes = |key: &str| {
-        let line = io.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-        line.and_then(|line| line.parse().ok()).unwrap_or(0)
-    };
     Some(One {
         user: time(field(11)),
         system: time(field(12)),
@@ -79,9 +74,16 @@ fn look(pid: Pid) -> Option<One> {
         anon: kilobytes("RssAnon"),
         file: kilobytes("RssFile") + kilobytes("RssShmem"),
         swap: kilobytes("VmSwap"),
-        read: bytes("read_bytes"),
-        written: bytes("write_bytes"),
+        io: fs::read_to_string(format!("/proc/{pid}/io")).ok().map(|text| read_and_written(&text)),
     })
+}
+
+fn read_and_written(text: &str) -> (u64, u64) {
+    let bytes = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+        line.and_then(|line| line.parse().ok()).unwrap_or(0)
+    };
+    (bytes("read_bytes"), bytes("write_bytes"))
 }
 
 /// Adds what no group has told.
@@ -107,9 +109,16 @@ pub(super) fn fill_in(processes: &[Pid], usage: &mut Usage) {
         usage.swap = sum(|one| one.swap);
     }
     if usage.from.io.is_none() {
-        usage.from.io = Some(From::Proc);
-        (usage.read_bytes, usage.written_bytes) = (sum(|one| one.read), sum(|one| one.written));
+        fill_in_io(&all, usage);
     }
+}
+
+/// A sum without one of them would be a lie.
+fn fill_in_io(all: &[One], usage: &mut Usage) {
+    let Some(io) = all.iter().map(|one| one.io).collect::<Option<Vec<(u64, u64)>>>() else { return };
+    usage.from.io = Some(From::Proc);
+    usage.read_bytes = Some(io.iter().map(|(read, _)| read).sum());
+    usage.written_bytes = Some(io.iter().map(|(_, written)| written).sum());
 }
 
 #[cfg(test)]
@@ -124,6 +133,20 @@ mod tests {
         fill_in(&[own], &mut usage);
         assert_eq!((usage.processes, usage.from.memory), (Some(1), Some(From::Proc)));
         assert!(usage.memory.unwrap() > 0 && usage.threads.unwrap() > 0);
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_not_known_and_not_nothing() {
+        assert_eq!(read_and_written("rchar: 7\nread_bytes: 4096\nwrite_bytes: 8192\n"), (4096, 8192));
+        let mut usage = Usage::default();
+        let one = |io| One { io, ..One::default() };
+        fill_in_io(&[one(Some((1, 2))), one(None)], &mut usage);
+        assert_eq!((usage.from.io, usage.read_bytes, usage.written_bytes), (None, None, None));
+        fill_in_io(&[one(Some((1, 2))), one(Some((3, 4)))], &mut usage);
+        assert_eq!(
+            (usage.from.io, usage.read_bytes, usage.written_bytes),
+            (Some(From::Proc), Some(4), Some(6))
+        );
     }
 
     #[test]
