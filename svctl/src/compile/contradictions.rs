@@ -46,6 +46,7 @@ pub(super) fn find(reader: &mut Reader<'_>, file: &File) {
             "prepare",
             "the root of an image is what is prepared: [prepare] has no place beside it",
         );
+        image_command(reader, spans);
     }
     let own = definition.command.first().is_none_or(|program| program == "./run");
     if own && definition.image.is_none() {
@@ -100,6 +101,26 @@ fn descriptors(reader: &mut Reader<'_>, file: &File) {
             "descriptor {number} is that of {what} and of a socket: sockets have {FIRST_SOCKET} to {last}"
         );
         reader.suggest(span, message, Some(&taken.end.to_string()));
+    }
+}
+
+/// What an image is to run is said in one way.
+fn image_command(reader: &mut Reader<'_>, spans: &Spans) {
+    if spans.contains_key("command") {
+        tell(reader, spans, "image.shell", "command says what is run already: shell would take its place");
+        tell(
+            reader,
+            spans,
+            "image.arguments",
+            "arguments are for the image's own program: command takes its place",
+        );
+    } else if spans.contains_key("image.shell") {
+        tell(
+            reader,
+            spans,
+            "image.arguments",
+            "arguments are for the image's own program: shell takes its place",
+        );
     }
 }
 

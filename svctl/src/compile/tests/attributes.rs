@@ -168,3 +168,14 @@ fn users_and_groups_that_are_not_known_are_warned_of_where_they_are_named() {
     assert_eq!(told.collect::<Vec<_>>(), expected);
     assert!(compiled.services.iter().all(|service| !service.invalid), "an account may still be made");
 }
+
+#[test]
+fn what_runs_from_an_image_is_said_in_one_way() {
+    assert!(told("[image]\nshell = \"b\"").contains("3:1: command says what is run already"));
+    assert!(told("[image]\narguments = [\"b\"]").contains("3:1: arguments are for the image's own program"));
+    let text = "[image]\nshell = \"a\"\narguments = [\"b\"]";
+    let service = read_toml("a", "/etc/services.d/a", "service.toml", text, "svctl");
+    let said: Vec<String> = service.diagnostics.iter().map(ToString::to_string).collect();
+    assert!(said.len() == 1 && said[0].contains("3:1: arguments"), "{said:?}");
+    assert_eq!(told("[image]\nreference = \"b\""), "");
+}
