@@ -47,10 +47,15 @@ impl Store {
                 continue;
             };
             if let Err(error) = self.verify_layer(&chain) {
-                damages.push(Damage { layer: Some(chain.clone()), what: format!("layer {chain}: {error}") });
-                if repair && !in_use(&chain) {
+                let kept = repair && in_use(&chain);
+                if repair && !kept {
                     self.discard(&self.layer_path(&chain))?;
                 }
+                let kept = if kept { " (kept, since a container is made of it)" } else { "" };
+                damages.push(Damage {
+                    layer: Some(chain.clone()),
+                    what: format!("layer {chain}: {error}{kept}"),
+                });
             }
         }
         Ok(damages)
