@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 use service::Definition;
-use service::definition::{ControlGroup, Kind};
+use service::definition::Kind;
 use service::wire::InitCommand;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -109,9 +109,16 @@ fn change(
     written.map_err(|error| unable("write", file, &error))?;
     control::request(places, InitCommand::Refresh(name), Instant::now() + COMPILE_TIME)?;
     let group = status.as_ref().map(|status| PathBuf::from(&status.group));
-    let limits = watch(group.as_deref(), &service.definition.process.group);
-    let mine =
-        |limit: &Limit| request.settings.iter().any(|setting| setting.key == format!("limits.{}", limit.key));
+    let mut wanted = service.definition.process.group.files;
+    // What is limited no longer has to be so before we say that it is.
+    let before = current.map(|current| current.process.group.files).unwrap_or_default();
+    let mut freed = service::limits::change(&before, &wanted);
+    freed.retain(|(key, _)| !wanted.iter().any(|(other, _)| other == key));
+    wanted.extend(freed);
+    let limits = watch(group.as_deref(), &wanted);
+    let mine = |limit: &Limit| {
+        request.reset || request.settings.iter().any(|setting| setting.key == format!("limits.{}", limit.key))
+    };
     Ok((status.is_some(), limits.into_iter().filter(mine).collect()))
 }
 
@@ -126,7 +133,7 @@ fn why_not(current: &Definition, new: &Definition) -> &'static str {
 }
 
 /// Waits until the group has what is wanted of it, or for as long as that may take.
-fn watch(group: Option<&Path>, wanted: &ControlGroup) -> Vec<Limit> {
+fn watch(group: Option<&Path>, wanted: &[(String, String)]) -> Vec<Limit> {
     let deadline = Instant::now() + APPLY_TIME;
     loop {
         let look = |(key, wanted): &(String, String)| {
@@ -136,7 +143,7 @@ fn watch(group: Option<&Path>, wanted: &ControlGroup) -> Vec<Limit> {
             let good = group.is_none() || set.as_deref().is_some_and(|set| is_set(key, wanted, set));
             Limit { key: key.clone(), wanted: wanted.clone(), set, good }
         };
-        let limits: Vec<Limit> = wanted.files.iter().map(look).collect();
+        let limits: Vec<Limit> = wanted.iter().map(look).collect();
         let hopeless = |limit: &Limit| limit.good || !could_be(group, &limit.key);
         if limits.iter().all(hopeless) || Instant::now() >= deadline {
             return limits;
@@ -153,8 +160,13 @@ fn is_set(key: &str, wanted: &str, set: &str) -> bool {
     }
     match (wanted.parse::<u64>(), set.parse::<u64>()) {
         (Ok(wanted), Ok(set)) if key.starts_with("memory.") => set <= wanted && wanted - set < 16 * PAGE,
-        // It has its own ways to write lists.
-        _ => matches!(key, "io.max" | "cpuset.cpus" | "cpuset.mems") && !set.is_empty(),
+        // It has its own ways to write lists, and what is not limited.
+        _ => match key {
+            "cpu.max" => set.split(' ').next() == Some(wanted),
+            "cpuset.cpus" | "cpuset.mems" => set.is_empty() == wanted.trim().is_empty(),
+            "io.max" => wanted.ends_with("=max") || !set.is_empty(),
+            _ => false,
+        },
     }
 }
 
@@ -205,6 +217,12 @@ mod tests {
             ("cpu.max", "50000 100000", "50000 100000", true),
             ("io.weight", "default 50", "default 50; 8:0 100", true),
             ("cpuset.cpus", "0,1", "0-1", true),
+            ("cpuset.cpus", "\n", "", true),
+            ("cpuset.cpus", "\n", "0-1", false),
+            ("cpu.max", "max", "max 100000", true),
+            ("cpu.max", "max", "50000 100000", false),
+            ("io.max", "8:0 rbps=max wbps=max riops=max wiops=max", "", true),
+            ("io.max", "8:0 rbps=5", "", false),
         ] {
             assert_eq!(is_set(key, wanted, set), expected, "{key} {wanted} {set}");
         }
