@@ -82,7 +82,7 @@ fn control_groups_are_prepared_and_nobody_elses(machine: &Machine, agent: &BTree
     let container = machine.run(make).unwrap();
     machine.run("svctl restart mesos-agent && svctl reload && svctl reexec").unwrap();
     let all = machine
-        .run("cat /sys/fs/cgroup/mesos/one/leaf/cgroup.procs; grep -l mesos /proc/[0-9]*/cgroup")
+        .run("cat /sys/fs/cgroup/mesos/one/leaf/cgroup.procs; grep -l ::/mesos /proc/[0-9]*/cgroup")
         .unwrap();
     let (procs, users) = all.split_at(container.len());
     assert_eq!(procs, container, "it is as it was");
