@@ -60,7 +60,7 @@ pub(crate) fn write(record: Record<'_>, own: i32) {
     put(record, u64::from(own.unsigned_abs()));
 }
 
-/// Takes it back: the process has not executed anything, and will not.
+/// Takes it back: the process has not executed anything, and is gone.
 pub(crate) fn erase(record: Record<'_>) {
     put(record, 0);
 }

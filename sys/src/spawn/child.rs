@@ -19,18 +19,20 @@ type Take = fn(&Plan<'_>) -> Result<(), Errno>;
 
 /// The steps before those of the definition, in their order.
 const STEPS: &[(Step, Take)] = &[
-    // Before that it is nobody there, and its descriptors have the numbers that we know.
+    // As whoever we are: users of its own may be nobody to whom the group is open.
+    (Step::Cgroup, enter_cgroup),
+    // Before that it is nobody there.
     (Step::Users, users::ask),
     (Step::Session, session::leave),
-    // Our descriptors have other numbers from here on.
-    (Step::Descriptors, descriptors::arrange),
-    (Step::Cgroup, enter_cgroup),
-    // The terminal is the one on the new standard input.
-    (Step::Session, session::take_terminal),
     (Step::Parent, die_with_parent),
     (Step::Record, number::put_down),
     // After that: whoever comes after a parent that is gone finds what it says, or finds nothing that runs.
     (Step::Parent, number::find_parent),
+    // Up to here descriptors have the numbers that we know. From here on one of the child's may have taken the place of
+    // any of ours.
+    (Step::Descriptors, descriptors::arrange),
+    // The terminal is the one on the new standard input.
+    (Step::Session, session::take_terminal),
     // The copies of descriptors had numbers beyond it; the definition may set another.
     (Step::Descriptors, restore_limit),
 ];
@@ -54,9 +56,7 @@ pub(super) extern "C" fn main(argument: *mut c_void) -> c_int {
     let prepared = prepare(plan, &mut tolerated);
     plan.tolerated = tolerated;
     let failure = prepared.err().unwrap_or_else(|| execute(plan));
-    if let Some(record) = plan.spawn.record {
-        crate::record::erase(record);
-    }
+    // Nothing else: a filter of system calls may be in force that kills for it.
     plan.failure = Some(failure);
     127
 }

@@ -47,6 +47,9 @@ pub(super) fn start(plan: &mut Plan<'_>) -> Result<Child, SpawnError> {
         }
         Some(failure) => {
             crate::process::reap_one(child.pid);
+            if let Some(record) = plan.spawn.record {
+                crate::record::erase(record);
+            }
             Err(failure)
         }
     }

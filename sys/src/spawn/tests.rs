@@ -3,7 +3,7 @@ use crate::process::wait_for;
 use nix::errno::Errno;
 use service::WaitStatus;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 fn strings(words: &[&str]) -> Vec<CString> {
     words.iter().map(|word| CString::new(*word).unwrap()).collect()
@@ -147,6 +147,29 @@ fn the_first_process_of_a_new_namespace_puts_down_its_number_outside_and_knows_i
         // It takes a privilege, which not everybody has who tests.
         Err(failure) => assert_eq!((failure.step, failure.errno), (Step::Namespace, Errno::EPERM)),
     }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_child_is_recorded_although_its_descriptors_take_the_places_of_ours() {
+    let path = std::env::temp_dir().join(format!("spawn-record-{}", std::process::id()));
+    let record = crate::record::open(&path, "b").unwrap();
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let every: Vec<(BorrowedFd<'_>, i32)> = (0..64).map(|number| (null.as_fd(), number)).collect();
+    let start = |program| {
+        spawn(&Spawn {
+            descriptors: &every,
+            session: Session::New,
+            record: Some(Record { file: record.as_fd(), slot: crate::record::Slot::Main }),
+            ..Spawn::new(program, &strings(&["true"]))
+        })
+    };
+    let recorded = || crate::record::read(&path, crate::record::Slot::Main).map(|(pid, _)| pid);
+    let child = start(c"/bin/true").unwrap();
+    assert_eq!(recorded(), Some(child.pid));
+    assert_eq!(wait_for(child.pid), Some(WaitStatus::Exited(0)));
+    assert_eq!(start(c"/none").unwrap_err().step, Step::Execute);
+    assert_eq!(recorded(), None);
     std::fs::remove_file(&path).unwrap();
 }
 

@@ -36,6 +36,14 @@ fn calls_that_are_not_listed_fail_kill_or_are_noted() {
 }
 
 #[test]
+fn why_a_program_is_not_executed_is_told_although_the_filter_kills() {
+    let toml = "command = [\"/none/such\"]\n[sandbox]\nsystem-calls = [\"read\"]\ndenied-calls = \"kill\"";
+    let failing = tests::Fixture::new().service("a", toml).start();
+    failing.wait_for_log("unable to execute /none/such: No such file or directory");
+    assert_eq!(failing.status().last_exit, None);
+}
+
+#[test]
 fn sockets_are_of_the_families_that_are_listed() {
     let setting = "address-families = [\"unix\", \"inet\"]";
     for (family, with) in [(1, "done"), (2, "done"), (10, "97"), (16, "97")] {

@@ -18,6 +18,18 @@ const ALL: &str = "system = \"strict\"\nprivate-tmp = true\nprivate-devices = tr
                    address-families = [\"unix\"]\nsystem-calls = [\"@service\"]";
 
 #[test]
+fn users_of_its_own_start_again_in_a_group_that_was_killed() {
+    if !privileged() {
+        return;
+    }
+    // What is left behind is killed with the whole group, after which a clone into it may have to be done in two steps.
+    let toml = "command = [\"/bin/sh\", \"-c\", \"sleep 1000 & echo '> begun'\"]\n[restart]\ndelay = \"1ms\"\n\
+                [stop]\nscope = \"cgroup\"\n[sandbox]\nprivate-users = true\nuser-map = \"0 100000 65536\"";
+    let running = tests::Fixture::new().service("a", toml).start();
+    eventually("it has begun three times", || running.log().matches("> begun").count() >= 3);
+}
+
+#[test]
 fn with_everything_closed_a_service_runs_and_is_taken_over_by_another_supervisor() {
     if !privileged() {
         return;
