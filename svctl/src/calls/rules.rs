@@ -20,6 +20,8 @@ const WRITE: u32 = 2;
 const EXECUTE: u32 = 4;
 /// `SHM_EXEC` (shmat(2)).
 const SHM_EXECUTE: u32 = 0o100_000;
+/// `READ_IMPLIES_EXEC` (personality(2)).
+const READ_IMPLIES_EXECUTE: u32 = 0x40_0000;
 /// `SCHED_RESET_ON_FORK` (sched(7)).
 const RESET_ON_FORK: u32 = 0x4000_0000;
 
@@ -66,6 +68,11 @@ impl Rule {
                 let mut sections = named(&["mmap"], &all(2, WRITE | EXECUTE));
                 sections.extend(named(&["mprotect", "pkey_mprotect"], &any(2, EXECUTE)));
                 sections.extend(named(&["shmat"], &any(2, SHM_EXECUTE)));
+                // In that domain whatever can be read can be executed. All ones ask for the domain.
+                let mut body = vec![load(0), Instruction { code: IF_EQUAL, yes: 2, no: 0, value: u32::MAX }];
+                body.push(Instruction { code: IF_ANY, yes: 0, no: 1, value: READ_IMPLIES_EXECUTE });
+                body.extend(refuse(EPERM));
+                sections.extend(named(&["personality"], &body));
                 sections
             }
             Rule::RealTime => {
@@ -97,6 +104,8 @@ fn set_id_files() -> Vec<(u32, Vec<Instruction>)> {
     }
     // Its mode is out of sight. Libraries fall back to openat.
     sections.extend(named(&["openat2"], &refuse(ENOSYS)));
+    // It opens files and makes directories too, and no filter sees with which mode.
+    sections.extend(named(&["io_uring_setup"], &refuse(EPERM)));
     sections
 }
 

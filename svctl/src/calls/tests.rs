@@ -232,6 +232,7 @@ fn arguments_decide_where_a_rule_looks_at_them() {
     // Without O_CREAT there is no mode, but whatever the register had.
     assert_eq!(ask(&set_id, "openat", [0, 0, 2, 0o4755, 0, 0]), answer::ALLOW);
     assert_eq!(ask(&set_id, "openat2", [0; 6]), answer::ERROR | 38);
+    assert_eq!(ask(&set_id, "io_uring_setup", [0; 6]), EPERM);
 
     let namespaces = ruled(Rule::Namespaces);
     assert_eq!(ask(&namespaces, "clone", at(0, 0x2000_0000 | 17)), EPERM);
@@ -247,6 +248,10 @@ fn arguments_decide_where_a_rule_looks_at_them() {
     assert_eq!(ask(&memory, "mprotect", at(2, 5)), EPERM);
     assert_eq!(ask(&memory, "mprotect", at(2, 3)), answer::ALLOW);
     assert_eq!(ask(&memory, "shmat", at(2, 0o100_000)), EPERM);
+    // What can be read can be executed there.
+    assert_eq!(ask(&memory, "personality", at(0, 0x0040_0000)), EPERM);
+    assert_eq!(ask(&memory, "personality", at(0, 0x0004_0000)), answer::ALLOW);
+    assert_eq!(ask(&memory, "personality", at(0, 0xffff_ffff)), answer::ALLOW);
 
     let real_time = ruled(Rule::RealTime);
     assert_eq!(ask(&real_time, "sched_setscheduler", at(1, 1)), EPERM);

@@ -44,6 +44,16 @@ fn why_a_program_is_not_executed_is_told_although_the_filter_kills() {
 }
 
 #[test]
+fn what_may_not_be_written_is_not_executed_in_another_domain_either() {
+    // READ_IMPLIES_EXEC.
+    forbids("deny = [\"write-execute\"]", &call("135, 0x400000"), EPERM, "done");
+    // All ones ask for the domain that there is.
+    assert_eq!(outcome("deny = [\"write-execute\"]", &call("135, 0xffffffff")), "done");
+    // It makes files by what no filter sees: without an address of its settings it would say so (EFAULT).
+    forbids("deny = [\"setuid-files\"]", &call("425, 1, 0"), EPERM, "14");
+}
+
+#[test]
 fn sockets_are_of_the_families_that_are_listed() {
     let setting = "address-families = [\"unix\", \"inet\"]";
     for (family, with) in [(1, "done"), (2, "done"), (10, "97"), (16, "97")] {
