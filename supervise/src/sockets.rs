@@ -7,10 +7,10 @@ use crate::supervisor::{SOCKETS, Supervisor};
 use service::accounts;
 use service::definition::{Address, FIRST_SOCKET, Socket, UnixKind};
 use service::machine::Event;
-use std::fs::Permissions;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use sys::listen::Type;
 
@@ -88,7 +88,7 @@ impl Supervisor {
                 }
             };
             let Some(held) = self.sockets.held.get_mut(held) else { break };
-            set_up(socket, &held.descriptor)?;
+            set_up(socket, held)?;
             held.set = true;
         }
         Ok(())
@@ -198,22 +198,36 @@ fn identity(socket: &Socket) -> String {
 }
 
 fn inode(path: &Path) -> String {
-    let (device, inode) = std::fs::symlink_metadata(path).map_or((0, 0), |file| (file.dev(), file.ino()));
-    format!("{device}:{inode}")
+    std::fs::symlink_metadata(path).map_or_else(|_| "0:0".to_owned(), |file| number(&file))
+}
+
+fn number(file: &Metadata) -> String {
+    format!("{}:{}", file.dev(), file.ino())
+}
+
+/// Whether a file is the one that the socket has made, or that is open as the FIFO.
+fn is_its(file: &Metadata, socket: &Socket, held: &Held) -> bool {
+    if matches!(socket.address, Address::Unix { .. }) {
+        return held.tag.ends_with(&format!(":{}", number(file)));
+    }
+    let open = held.descriptor.try_clone().and_then(|descriptor| File::from(descriptor).metadata());
+    open.is_ok_and(|open| number(&open) == number(file))
 }
 
 /// Has it be as the definition says, and take connections from then on.
-fn set_up(socket: &Socket, descriptor: &OwnedFd) -> Result<(), String> {
+fn set_up(socket: &Socket, held: &Held) -> Result<(), String> {
     if let Some(path) = socket.address.file() {
         let (user, group) = owner(socket).map_err(|why| unable(socket, &why))?;
         let told = |error: io::Error| unable(socket, &launch::reason(&error));
-        if user.is_some() || group.is_some() {
-            lchown(path, user, group).map_err(told)?;
+        // Whoever may write to its directory may have put something else there, be it a link to what only we may change.
+        let file = sys::fs::Found::look(Path::new(path)).map_err(told)?;
+        if !is_its(&file.metadata().map_err(told)?, socket, held) {
+            return Err(unable(socket, "something else is there by now"));
         }
-        std::fs::set_permissions(path, Permissions::from_mode(socket.mode)).map_err(told)?;
+        file.give(user, group, socket.mode).map_err(told)?;
     }
     if socket.address.listens() {
-        let listens = sys::listen::listen(descriptor, socket.backlog);
+        let listens = sys::listen::listen(&held.descriptor, socket.backlog);
         listens.map_err(|error| unable(socket, &launch::reason(&error)))?;
     }
     Ok(())

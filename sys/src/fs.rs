@@ -1,11 +1,14 @@
 //! Files that others read while they are written.
 
 use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, fchownat};
 use std::ffi::CString;
-use std::fs::{File, OpenOptions, rename};
+use std::fs::{File, Metadata, OpenOptions, Permissions, rename};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Whether anybody has the file open for writing: it cannot be executed then (execve(2), `ETXTBSY`). A process that was
@@ -39,6 +42,46 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&name)?;
     file.write_all(bytes)?;
     rename(name, path)
+}
+
+/// A file that is there, be it a link: looked at and changed as one, whatever else comes to be of its name meanwhile.
+#[derive(Debug)]
+pub struct Found {
+    file: File,
+}
+
+impl Found {
+    /// What is at `path`.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn look(path: &Path) -> io::Result<Found> {
+        // The standard library takes O_PATH for a mode of access with some C libraries, and passes over it.
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(Found { file: open(path, flags, Mode::empty())?.into() })
+    }
+
+    /// What it is.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
+    }
+
+    /// Has it belong to a user and a group, where they are said, and have a mode. A link has none (`EOPNOTSUPP`).
+    ///
+    /// # Errors
+    /// Those of fchownat(2) and chmod(2).
+    pub fn give(&self, user: Option<u32>, group: Option<u32>, mode: u32) -> io::Result<()> {
+        if user.is_some() || group.is_some() {
+            let (user, group) = (user.map(Uid::from_raw), group.map(Gid::from_raw));
+            fchownat(&self.file, c"", user, group, AtFlags::AT_EMPTY_PATH)?;
+        }
+        // fchmod(2) does not take such a descriptor.
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        std::fs::set_permissions(path, Permissions::from_mode(mode))
+    }
 }
 
 /// A directory in which many small files are opened: each by its name there, not by the whole way to it.

@@ -5,6 +5,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use tests::{Fixture, Machine, Signal, State, eventually, process};
 
@@ -200,6 +201,25 @@ fn a_process_finds_its_sockets_and_no_other_at_every_start() {
             .wait_for("it runs again", |status| status.state == State::Up && status.pid != Some(old))
             .pid
             .unwrap();
+    }
+}
+
+#[test]
+fn a_link_that_has_taken_the_place_of_a_socket_or_a_fifo_is_not_followed() {
+    for kind in ["unix", "fifo"] {
+        let toml = format!("command = [\"sleep\", \"1000\"]\n[sockets]\na = \"{kind} @T/there\"");
+        let service = Fixture::new().service("a", &toml).start();
+        service.up();
+        let (victim, place) = (service.fixture.path("victim"), service.fixture.path("there"));
+        std::fs::write(&victim, "").unwrap();
+        std::fs::set_permissions(&victim, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::remove_file(&place).unwrap();
+        std::os::unix::fs::symlink(&victim, &place).unwrap();
+        // It sees to its sockets anew.
+        service.tell("reexec");
+        service.tell("restart");
+        service.wait_for_log("/there: something else is there by now");
+        assert_eq!(victim.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{kind}");
     }
 }
 
