@@ -95,9 +95,9 @@ impl Prepared {
         with.process.setup.splice(0..0, self.setup.iter().cloned());
         order(&mut with.process.setup);
         for kind in &self.namespaces {
-            if !with.process.apart(*kind) {
-                with.process.namespaces.push(Apart { kind: *kind, lenient: false });
-            }
+            // What was prepared is not done without, even if the definition has less to lose: the root would be the machine's.
+            with.process.namespaces.retain(|apart| apart.kind != *kind);
+            with.process.namespaces.push(Apart { kind: *kind, lenient: false });
         }
         if let Some(signal) = self.stop_signal.filter(|_| definition.stop.signal == Signal::TERM) {
             with.stop.signal = signal;
@@ -128,6 +128,18 @@ mod tests {
     fn what_was_prepared_comes_back_from_its_text() {
         assert_eq!(Prepared::decode(&prepared().encode()), Some(prepared()));
         assert_eq!(Prepared::decode(&prepared().encode().replace("prepared 1", "prepared 0")), None);
+    }
+
+    #[test]
+    fn the_root_is_not_done_without_although_the_sandbox_may_be() {
+        let mut definition = Definition::new("a", "/d");
+        definition.process.setup = vec!["try-hide /root no".parse().unwrap(), "hostname h".parse().unwrap()];
+        let lenient = |kind| Apart { kind, lenient: true };
+        definition.process.namespaces = vec![lenient(Namespace::Mount), lenient(Namespace::Uts)];
+        let (without, lacking) = prepared().apply(&definition).process.without_lenient().unwrap();
+        assert_eq!(lacking, [Namespace::Uts]);
+        assert_eq!(without.namespaces, [Apart { kind: Namespace::Mount, lenient: false }]);
+        assert_eq!(without.setup[0].setup, Setup::Root("/r".to_owned()));
     }
 
     #[test]
