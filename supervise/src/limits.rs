@@ -34,9 +34,12 @@ impl Kills {
     }
 }
 
-/// Writes settings of a group; what could not be set, in words.
-fn write(group: &Group, settings: &[(String, String)]) -> Vec<String> {
-    let mut problems = Vec::new();
+/// A setting of a group: its file, and what is written there.
+type Setting = (String, String);
+
+/// Writes settings of a group; those that could not be set, and why, in words.
+fn write(group: &Group, settings: &[Setting]) -> (Vec<Setting>, Vec<String>) {
+    let (mut failed, mut problems) = (Vec::new(), Vec::new());
     for (file, value) in settings {
         // What is not there is not to be made.
         let opened = File::options().write(true).open(group.path().join(file));
@@ -46,9 +49,10 @@ fn write(group: &Group, settings: &[(String, String)]) -> Vec<String> {
             let lacking = if missing { group.lacks(controller(file)) } else { None };
             let why = lacking.unwrap_or_else(|| reason(&error));
             problems.push(format!("unable to set {file} of its control group: {why}"));
+            failed.push((file.clone(), value.clone()));
         }
     }
-    problems
+    (failed, problems)
 }
 
 /// A device's numbers in the place of its path.
@@ -79,25 +83,30 @@ impl Supervisor {
         if wanted.delegate {
             self.renew_group();
         }
-        let Some(group) = &self.group else { return Ok(()) };
-        let mut problems = if self.limits == self.definition.process.group.files {
-            Vec::new()
-        } else {
-            let settings = change(&self.limits, &self.definition.process.group.files);
+        let (Some(group), wanted) = (&self.group, &self.definition.process.group) else { return Ok(()) };
+        // Those that could not be set are tried again: they are not in force, and may be insisted on by now.
+        let settings = change(&self.limits, &wanted.files);
+        if !settings.is_empty() {
             group.enable(&settings);
-            write(group, &settings)
-        };
+        }
+        let (failed, mut problems) = write(group, &settings);
         problems.extend(self.delegate(group));
-        if let Some(problem) = problems.first().filter(|_| self.definition.process.group.strict) {
+        if let Some(problem) = problems.first().filter(|_| wanted.strict) {
             return Err(problem.clone());
         }
-        self.limits.clone_from(&self.definition.process.group.files);
-        self.unlimited.clone_from(&problems);
-        for problem in problems {
-            self.say(&format!("warning: {problem} (going on without)"));
-        }
+        self.note_limits(&failed, &problems, "going on without");
         self.count_from_here();
         Ok(())
+    }
+
+    /// What is in force from now on: all but what has failed, of which is told what has not been told.
+    fn note_limits(&mut self, failed: &[Setting], problems: &[String], instead: &str) {
+        let set = self.definition.process.group.files.iter().filter(|setting| !failed.contains(setting));
+        self.limits = set.cloned().collect();
+        let known = std::mem::replace(&mut self.unlimited, problems.to_vec());
+        for problem in problems.iter().filter(|problem| !known.contains(problem)) {
+            self.say(&format!("warning: {problem} ({instead})"));
+        }
     }
 
     /// Kills from now on are of the run that begins.
@@ -154,13 +163,11 @@ impl Supervisor {
             return;
         }
         group.enable(&settings);
-        let problems = write(group, &settings);
-        self.limits.clone_from(&self.definition.process.group.files);
-        self.unlimited.clone_from(&problems);
-        for problem in problems {
-            self.say(&format!("warning: {problem} (going on with what it was)"));
+        let (failed, problems) = write(group, &settings);
+        self.note_limits(&failed, &problems, "going on with what it was");
+        if failed.len() < settings.len() {
+            self.say("notice: the limits of its control group were changed");
         }
-        self.say("notice: the limits of its control group were changed");
         self.watch_kills();
     }
 

@@ -81,6 +81,7 @@ fn a_limit_that_cannot_be_set_is_a_warning_or_a_failure_as_the_definition_says()
     service.tell("restart");
     service.wait_for("it runs again", |status| status.restarts == 1 && status.state == State::Up);
     assert_eq!(service.log().matches("memory.max").count(), 1, "it is said once: {}", service.log());
+    assert!(service.status().unlimited.starts_with(problem), "it is not in force for the second run either");
     leave(&mut service);
 
     let toml = format!("{IDLE}{limit}\nstrict = true\n[restart]\ngive-up = {{ deaths = 1 }}");
