@@ -7,6 +7,8 @@ use service::setup::{MountFlags, Namespace, Setup, Step, order};
 
 /// What packages and administrators put there; what is not there is passed over.
 const FULL: [&str; 8] = ["/usr", "/etc", "/boot", "/bin", "/sbin", "/lib", "/lib64", "/efi"];
+/// Those that may be links to places below one of them: what is writable below one is left out of each.
+const LINKED: [&str; 5] = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
 /// Where people are at home.
 pub(super) const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 /// What stays as it is in a system that is read-only otherwise: it is about devices and processes, not about files.
@@ -77,7 +79,9 @@ pub(super) fn apply(sandbox: &Sandbox, process: &mut Process) {
         setups.push(Setup::NoNewPrivileges);
     }
     setups.extend((!filter.is_empty()).then(|| Setup::Seccomp(filter.program())));
-    let steps = setups.into_iter().map(|setup| Step { setup, lenient: sandbox.lenient });
+    // Mounts that are not kept to itself would be made for the machine: those are not done without.
+    let lenient = |setup: &Setup| sandbox.lenient && !matches!(setup, Setup::Propagation { .. });
+    let steps = setups.into_iter().map(|setup| Step { lenient: lenient(&setup), setup });
     process.setup.extend(steps);
     order(&mut process.setup);
 }
@@ -210,7 +214,9 @@ fn read_only(sandbox: &Sandbox) -> Vec<Setup> {
             steps.push(remount("/", true, false, except));
         }
         Some(System::Full) => {
-            steps.extend(FULL.map(|path| remount(path, true, true, places(path))));
+            let linked = LINKED.map(places).concat();
+            let except = |path| if LINKED.contains(&path) { linked.clone() } else { places(path) };
+            steps.extend(FULL.map(|path| remount(path, true, true, except(path))));
         }
         None => {}
     }

@@ -4,7 +4,7 @@ use super::super::{Severity, read_toml};
 use super::told;
 use crate::calls::{Call, answer, answer_of, table::number};
 use service::Definition;
-use service::setup::{Landlock, Namespace, Setup, Stage};
+use service::setup::{Landlock, Namespace, Setup, Stage, Step};
 
 fn read(text: &str) -> Definition {
     let toml = format!("command = [\"x\"]\n[sandbox]\n{text}");
@@ -62,6 +62,21 @@ fn the_system_is_read_only_but_for_what_is_writable() {
     assert_eq!(over.last().unwrap(), "mount tmpfs tmpfs /var/lib sd mode=0755");
     let own = steps("read-only = [\"/srv\", \"-/opt\"]\nwritable = [\"/srv/a\"]");
     assert_eq!(own[1..], ["remount /srv r yes no /srv/a", "remount /opt r yes yes"]);
+}
+
+#[test]
+fn what_is_writable_is_so_by_every_name_that_a_merged_system_has_for_it() {
+    let all = steps("system = \"full\"\nwritable = [\"/usr/lib/a\", \"-/lib/b\", \"/etc/c\"]");
+    for place in ["/usr", "/bin", "/sbin", "/lib", "/lib64"] {
+        assert!(all.contains(&format!("remount {place} r yes yes /usr/lib/a -/lib/b")), "{all:#?}");
+    }
+    assert!(all.contains(&"remount /etc r yes yes /etc/c".to_owned()), "{all:#?}");
+}
+
+#[test]
+fn mounts_are_kept_from_the_machine_whatever_the_kernel_lacks() {
+    let all = steps("private-tmp = true\nkernel-lacks = \"warning\"");
+    assert_eq!(all[..2], ["propagation yes", "try-mount tmpfs tmpfs /tmp sd mode=1777"]);
 }
 
 #[test]
@@ -198,7 +213,8 @@ fn what_a_kernel_lacks_is_an_error_unless_it_is_a_warning() {
     let words = "private-tmp = true\nprivate-ipc = true\nsystem-calls = [\"@service\"]";
     assert!(read(words).process.setup.iter().all(|step| !step.lenient));
     let lenient = read(&format!("{words}\nkernel-lacks = \"warning\"")).process;
-    assert!(lenient.setup.iter().all(|step| step.lenient));
+    let propagation = |step: &Step| matches!(step.setup, Setup::Propagation { .. });
+    assert!(lenient.setup.iter().all(|step| step.lenient != propagation(step)));
     assert!(lenient.namespaces.iter().all(|apart| apart.lenient));
 }
 
