@@ -46,7 +46,7 @@ fn set_or_capability(look: &Look<'_>, set: &str, capability: u64) -> Standing {
 }
 
 pub(super) const CHECKS: &[Check] = &[
-    check("who it is", "be root on the machine", 20, "another user; private-users", |look| {
+    check("who it is", "be root on the machine", 20, "another user; private-users with a user-map", |look| {
         best([look.not_root()])
     }),
     check(

@@ -8,6 +8,9 @@ use service::Definition;
 use service::definition::Process;
 use service::setup::{Namespace, Setup, Step};
 
+/// `CAP_CHOWN`, `CAP_DAC_OVERRIDE`, `CAP_DAC_READ_SEARCH`, `CAP_FOWNER`, `CAP_FSETID`, `CAP_SETGID` and `CAP_SETUID`.
+const OF_FILES: u64 = 0b1_1111 | 1 << 6 | 1 << 7;
+
 /// A definition, looked at.
 pub(super) struct Look<'a> {
     process: &'a Process,
@@ -34,13 +37,24 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Whether it is not root: another user, or one that is root only among its own.
+    /// Whether it is not root: another user, or one that is root only among its own and is somebody else outside.
     pub(super) fn not_root(&self) -> Standing {
-        let user = self.done_by(|setup| match setup {
+        best([self.another_user(), self.elsewhere()])
+    }
+
+    fn another_user(&self) -> Standing {
+        self.done_by(|setup| match setup {
             Setup::Credentials(who) => who.user != "root" && who.user != "0",
             _ => false,
-        });
-        best([user, self.apart(Namespace::User)])
+        })
+    }
+
+    /// Whether its users are others outside: without a map all are who they are, and files are theirs and their root's as
+    /// before (user_namespaces(7)); with one root may be among them.
+    fn elsewhere(&self) -> Standing {
+        let mut users = self.process.user_map.iter().filter_map(|line| line.strip_prefix("u ")).peekable();
+        let root = |line: &str| line.split(' ').nth(1) == Some("0");
+        if users.peek().is_none() || users.any(root) { Standing::Open } else { self.apart(Namespace::User) }
     }
 
     /// Whether it lacks all of these capabilities.
@@ -51,7 +65,9 @@ impl<'a> Look<'a> {
             Setup::Ambient(set) => set & capabilities != 0,
             _ => false,
         });
-        if left { bounded } else { best([bounded, self.not_root()]) }
+        // A user namespace leaves none outside but those on the files of whoever is in it.
+        let apart = if capabilities & OF_FILES == 0 { self.apart(Namespace::User) } else { self.elsewhere() };
+        if left { bounded } else { best([bounded, self.another_user(), apart]) }
     }
 
     /// Whether what may be done in a place is restricted.

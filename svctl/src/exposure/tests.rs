@@ -25,7 +25,9 @@ fn without_a_setting_everything_is_open() {
 #[test]
 fn every_setting_closes_what_it_is_said_to_close_and_no_more_than_the_rest() {
     for (toml, what) in [
-        ("private-users = true", "be root on the machine"),
+        ("private-users = true\nuser-map = \"0 100000 65536\"", "be root on the machine"),
+        ("private-users = true\nuser-map = \"0 100000 65536\"", "take anybody's files and identity"),
+        ("private-users = true", "administer the system (CAP_SYS_ADMIN)"),
         ("system = \"full\"", "change the system's programs and settings"),
         ("system = \"strict\"", "change any file that is not its own"),
         ("landlock = { read = [\"/\"] }", "read what is not listed"),
@@ -63,6 +65,17 @@ fn every_setting_closes_what_it_is_said_to_close_and_no_more_than_the_rest() {
 }
 
 #[test]
+fn users_who_are_who_they_are_outside_have_their_files() {
+    for map in ["", "user-map = \"0 0 1\"", "user-map = [\"1 100000 9\", \"0 0 1\"]"] {
+        let toml = format!("[sandbox]\nprivate-users = true\n{map}");
+        for what in ["be root on the machine", "take anybody's files and identity"] {
+            assert_eq!(standing(&toml, what), Standing::Open, "{what}: {toml}");
+        }
+        assert_eq!(standing(&toml, "load modules"), Standing::Closed, "{toml}");
+    }
+}
+
+#[test]
 fn what_is_only_noted_is_open() {
     let toml = "[sandbox]\nsystem-calls = [\"@service\"]\ndenied-calls = \"log\"";
     assert_eq!(standing(toml, "make calls that are not listed"), Standing::Open);
@@ -79,7 +92,7 @@ fn what_is_only_noted_is_open() {
 fn with_everything_closed_a_service_is_hardly_exposed() {
     let all = definition(
         "[sandbox]\nsystem = \"strict\"\nhome = \"hidden\"\nprivate-tmp = true\nprivate-devices = true\n\
-         private-pids = true\nprivate-ipc = true\nprivate-users = true\nnetwork = \"private\"\nhostname = \"h\"\n\
+         private-pids = true\nprivate-ipc = true\nprivate-users = true\nuser-map = \"0 100000 65536\"\nnetwork = \"private\"\nhostname = \"h\"\n\
          protect = \"all\"\ndeny = [\"setuid-files\", \"namespaces\", \"write-execute\", \"real-time\", \"personality\"]\n\
          address-families = [\"unix\"]\nsystem-calls = [\"@service\"]\nlandlock = { read = [\"/\"] }",
     );
