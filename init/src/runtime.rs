@@ -29,6 +29,9 @@ pub(crate) const CLIENTS: u64 = 1 << 33;
 /// As many clients as are served at a time.
 const CLIENTS_MAX: usize = 64;
 
+/// As many more only wait to be told of changes: each container of an agent may have two who wait for its end.
+const WAITING_MAX: usize = 960;
+
 /// Everything that init knows.
 pub(crate) struct Init {
     pub(crate) role: Role,
@@ -129,7 +132,7 @@ impl Init {
             ledger: Ledger::default(),
             deaths: Deaths::default(),
             logger: Logger::default(),
-            clients: Clients::new(None, CLIENTS, CLIENTS_MAX),
+            clients: Clients::new(None, CLIENTS, CLIENTS_MAX, WAITING_MAX),
             settings: service::settings::Settings::default(),
             refusals: crate::access::Refusals::default(),
             compiler: None,
@@ -171,7 +174,7 @@ impl Init {
     /// Serves those who connect to `listener`.
     pub(crate) fn take_listener(&mut self, listener: OwnedFd) {
         let _ = self.poller.add(&listener, LISTENER);
-        self.clients = Clients::new(Some(listener), CLIENTS, CLIENTS_MAX);
+        self.clients = Clients::new(Some(listener), CLIENTS, CLIENTS_MAX, WAITING_MAX);
     }
 
     /// Runs until the end.

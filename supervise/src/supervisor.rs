@@ -155,7 +155,7 @@ impl Supervisor {
             poller,
             signals,
             channel,
-            clients: Clients::new(listener, CLIENTS, CLIENTS_MAX),
+            clients: Clients::new(listener, CLIENTS, CLIENTS_MAX, 0),
             null: sys::fd::null().map_err(plain)?,
             pipeline: Pipeline::inherit(options).map_err(plain)?,
             inherited: given,

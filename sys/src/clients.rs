@@ -19,6 +19,8 @@ pub struct Clients {
     listener: Option<OwnedFd>,
     base: u64,
     slots: Vec<Option<Box<Connection>>>,
+    /// How many of the places are for those who have not asked to be told of changes.
+    most: usize,
     /// Given up to accept, and turn away, a client that there is no descriptor for: it would be announced
     /// for ever otherwise.
     reserve: Option<OwnedFd>,
@@ -28,13 +30,13 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// At most `most` clients of `listener` at a time, whose tokens begin at `base`. Without a listener
-    /// nobody ever comes.
+    /// At most `most` clients of `listener` at a time, whose tokens begin at `base`. Those
+    /// who have asked to be told of changes are not counted, as long as there are no more than `waiting`. Without a listener nobody ever comes.
     #[must_use]
-    pub fn new(listener: Option<OwnedFd>, base: u64, most: usize) -> Clients {
+    pub fn new(listener: Option<OwnedFd>, base: u64, most: usize, waiting: usize) -> Clients {
         let owner = nix::unistd::geteuid().as_raw();
-        let slots = (0..most).map(|_| None).collect();
-        Clients { listener, base, slots, reserve: reserve(), owner, served: 0 }
+        let slots = (0..most + waiting).map(|_| None).collect();
+        Clients { listener, base, slots, most, reserve: reserve(), owner, served: 0 }
     }
 
     /// What they connect to, to be passed on to another program.
@@ -47,7 +49,7 @@ impl Clients {
     /// are taken that whoever came last time is heard before making room.
     pub fn accept(&mut self, poller: &Poller) {
         self.reserve = self.reserve.take().or_else(reserve);
-        for _ in 0..(self.slots.len() / 2).max(1) {
+        for _ in 0..(self.most / 2).max(1) {
             let Some(listener) = &self.listener else { return };
             match socket::accept(listener) {
                 Ok(socket) => self.admit(Connection::new(socket), poller),
@@ -80,20 +82,26 @@ impl Clients {
     /// Where a newcomer goes: to a free place, or to that of somebody who has to go for it.
     fn place_for(&self, newcomer: &Connection) -> Option<usize> {
         if self.is_owner(newcomer) {
-            return self.slots.iter().position(Option::is_none).or_else(|| {
+            return self.free().or_else(|| {
                 self.idle(|other| !self.is_owner(other)).or_else(|| self.idle(|other| !other.subscribed))
             });
         }
         let strangers = self.count(|other| !self.is_owner(other));
         let user = |other: &Connection| other.peer.map(|peer| peer.user);
         let same = |other: &Connection| user(other) == user(newcomer);
-        if self.count(same) >= (self.slots.len() / 8).max(1) {
+        if self.count(same) >= (self.most / 8).max(1) {
             return self.idle(|other| same(other) && !other.subscribed);
         }
-        if strangers >= self.slots.len() / 2 {
+        if strangers >= self.most / 2 {
             return self.idle(|other| !self.is_owner(other) && !other.subscribed);
         }
-        self.slots.iter().position(Option::is_none)
+        self.free()
+    }
+
+    /// A place that nobody has, unless too many have one already who do not only wait.
+    fn free(&self) -> Option<usize> {
+        let full = self.count(|other| !other.subscribed) >= self.most;
+        self.slots.iter().position(Option::is_none).filter(|_| !full)
     }
 
     /// Of those who may go, the place of the one that has not been served for longest.
@@ -213,7 +221,7 @@ mod tests {
     impl Door {
         fn new(name: &str, most: usize) -> Door {
             let path = std::env::temp_dir().join(format!("mainstay-{name}-{}", std::process::id()));
-            let clients = Clients::new(Some(socket::listen_at(&path).unwrap()), 100, most);
+            let clients = Clients::new(Some(socket::listen_at(&path).unwrap()), 100, most, 0);
             Door { path, poller: Poller::new().unwrap(), clients }
         }
 
@@ -266,6 +274,24 @@ mod tests {
         assert!(door.clients.read(100).is_empty() && door.clients.peer(100).is_none());
         let _fifth = door.come();
         assert!(door.clients.peer(100).is_some() && door.clients.owned(100));
+    }
+
+    #[test]
+    fn those_who_only_wait_take_no_place_from_those_who_ask() {
+        let mut door = Door::new("waiting", 2);
+        door.clients.slots.resize_with(6, || None);
+        let waiting: Vec<UnixStream> = (100..104)
+            .map(|token| {
+                let stream = door.come();
+                door.clients.subscribe(token);
+                stream
+            })
+            .collect();
+        let (first, second) = (door.come(), door.come());
+        let third = door.come();
+        assert_eq!(all_of(&first), TOO_MANY, "there are two places for those who ask");
+        assert!((100..106).all(|token| door.clients.peer(token).is_some()));
+        drop((waiting, second, third));
     }
 
     #[test]

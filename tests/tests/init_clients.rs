@@ -64,6 +64,16 @@ fn two_hundred_clients_are_served_or_told_that_they_are_too_many() {
 }
 
 #[test]
+fn whoever_waits_for_changes_keeps_nobody_out() {
+    let machine = machine();
+    let waiting: Vec<Observer> = (0..200).map(|_| machine.observe()).collect();
+    let outcome = machine.svctl(&["stop", "a"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert_eq!(machine.ask("start a"), "ok");
+    drop(waiting);
+}
+
+#[test]
 fn clients_that_come_and_go_leave_no_descriptor_behind() {
     let machine = machine();
     let count = || std::fs::read_dir(format!("/proc/{}/fd", machine.init())).unwrap().count();
