@@ -20,8 +20,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::str::FromStr;
 use sys::memfd;
 
-/// The width of a record, in bytes.
-const RECORD: usize = 1024;
+/// The width of a record, in bytes: a service may have [`crate::store::KEPT_MAX`] descriptors kept, with a line each.
+const RECORD: usize = 3072;
 /// Where the records are.
 const HEAD: usize = 0;
 const FAULTS: usize = 1;
@@ -404,6 +404,23 @@ mod tests {
         faults.note(None, Tick(10));
         assert_eq!((faults.total(), faults.since(Tick(5)), faults.since(Tick(6))), (2, 2, 1));
         assert_eq!(faults.status().replaced, 1);
+    }
+
+    #[test]
+    fn a_service_with_as_many_sockets_as_it_can_have_is_recorded_with_all_that_is_asked_of_it() {
+        let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let mut service = crate::services::Service::default();
+        let tag = |number| format!("socket:{number:016x}:{}:{}", u16::MAX, u32::MAX);
+        service.kept = (0..crate::store::KEPT_MAX).map(|number| (tag(number), null())).collect();
+        service.main = service::Pid::new(i32::MAX);
+        service.unheard.extend([service::wire::Command::Stop, service::wire::Command::Exit]);
+        let mut record = Record::new();
+        record.line("name", "n".repeat(200));
+        service.record(&mut record);
+        let lines = Lines(std::str::from_utf8(&record.bytes).unwrap());
+        assert_eq!(lines.all("kept").count(), crate::store::KEPT_MAX);
+        assert_eq!(lines.number("main"), Some(i32::MAX));
+        assert_eq!(lines.all("unheard").collect::<Vec<_>>(), ["stop", "exit"]);
     }
 
     #[test]

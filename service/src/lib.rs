@@ -39,7 +39,7 @@ pub use tick::Tick;
 /// The version of everything that a program of the suite leaves to the one that takes its place: init's
 /// ledger, a supervisor's status and definition, what is said on the channels. A program takes over from
 /// one of its own version only, and says so when it is asked (`--compatible VERSION`).
-pub const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 2;
 
 /// Where the running system keeps what the programs share. Tests and user trees put it elsewhere.
 pub const RUN_DIRECTORY: &str = "/run";
