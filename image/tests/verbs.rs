@@ -256,6 +256,48 @@ fn a_new_version_is_a_start_away_and_the_old_root_stays_until_then() {
 }
 
 #[test]
+fn a_root_that_cannot_be_taken_away_keeps_no_service_from_being_started() {
+    let Some(place) = Place::new() else { return };
+    save(&place, "abc:1", &json!({"Cmd": ["/bin/prog"]}), "one");
+    definition(&place, |all| all.image.as_mut().unwrap().backend = Some("copy".to_owned()));
+    prepare(&place);
+    let stuck = place.path("containers/web/backends/copy/scratch/0/stuck");
+    std::fs::create_dir_all(&stuck).unwrap();
+    let ran = std::process::Command::new("mount").args(["-t", "tmpfs", "none", &stuck]).status();
+    assert!(ran.unwrap().success());
+    for _ in 0..3 {
+        let root = prepare(&place).root;
+        assert_eq!(place.read_at(&root, "who"), "one");
+        assert!(place.names("containers/web/backends/copy/rootfses").len() <= 2, "others go all the same");
+    }
+    assert!(std::process::Command::new("umount").arg(&stuck).status().unwrap().success());
+    prepare(&place);
+    assert_eq!(place.names("containers/web/roots").len(), 1);
+}
+
+#[test]
+fn what_is_made_for_a_service_that_is_being_started_is_not_destroyed() {
+    use service::status::{State, Status};
+    let Some(place) = Place::new() else { return };
+    save(&place, "abc:1", &json!({"Cmd": ["/bin/prog"]}), "one");
+    definition(&place, |_| {});
+    let root = prepare(&place).root;
+    // Before the supervisor has it.
+    std::fs::remove_file(place.path("run/service/web/prepared")).unwrap();
+    let mut status = Status::new("web", service::definition::Kind::Longrun);
+    status.state = State::Starting;
+    status.supervisor = service::Pid::new(std::process::id().cast_signed());
+    place.write("run/service/web/status", status.encode().as_bytes());
+    assert_eq!(place.good(&["recover", "--services"]), "");
+    assert_eq!(place.good(&["recover"]), "");
+    let ran = place.run(&["destroy", "--service", "web"]);
+    assert_eq!((ran.code, ran.err.contains("is being started")), (Some(4), true), "{}", ran.err);
+    assert_eq!(place.read_at(&root, "who"), "one");
+    place.good(&["destroy", "--force", "--service", "web"]);
+    assert!(!std::path::Path::new(&root).exists());
+}
+
+#[test]
 fn volumes_are_paths_outside_or_images_and_lead_where_the_roots_links_lead() {
     let Some(place) = Place::new() else { return };
     save(&place, "abc:1", &json!({"Cmd": ["/bin/prog"]}), "one");

@@ -16,6 +16,8 @@ pub(super) fn provision(context: &Context, what: &Provision) -> Result<()> {
     };
     let reference: Reference = reference.parse()?;
     let id: ContainerId = container.parse()?;
+    // What is found is not thrown away before it is in use.
+    let _held = context.store.share()?;
     let image = images::find(context, &reference, what.again)?;
     let wish = Wish { backend: context.settings.backend, writable: what.writable, places: &[] };
     let made = context.containers.provision(&context.store, &id, &image, &wish)?;
@@ -50,8 +52,14 @@ pub(super) fn destroy(context: &Context, containers: &[String], force: bool) -> 
             )
             .during(format_args!("unable to destroy {id}")));
         }
-        if !context.containers.destroy(&context.store, &id)? {
-            return Err(Error::missing(format!("there is no container {id}")));
+        let used = || !force && service::is_being_started(context, &id);
+        if !context.containers.destroy_unless(&context.store, &id, used)? {
+            return Err(if used() {
+                let why = format!("service {id} is being started in it (stop it first, or use --force)");
+                Error::new(Kind::Busy, why).during(format_args!("unable to destroy {id}"))
+            } else {
+                Error::missing(format!("there is no container {id}"))
+            });
         }
     }
     Ok(())
@@ -84,7 +92,8 @@ pub(super) fn recover(context: &Context, what: &Recover) -> Result<()> {
     }
     // Nobody means those that a process is in.
     known.extend(service::running(context)?.into_iter().map(|(service, _)| service));
-    let recovered = context.containers.recover(&context.store, &known)?;
+    let used = |id: &ContainerId| service::is_being_started(context, id);
+    let recovered = context.containers.recover_unless(&context.store, &known, used)?;
     let names = |ids: &[ContainerId]| ids.iter().map(ToString::to_string).collect::<Vec<String>>();
     if context.json {
         let failed: Vec<_> = recovered

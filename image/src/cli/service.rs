@@ -27,15 +27,17 @@ pub(super) fn provision(context: &Context, name: &str) -> Result<()> {
     let wanted =
         wanted.ok_or_else(|| Error::refused(format!("service {name} does not run from an image")))?;
     let reference = named(context, wanted)?;
+    // What is found is not thrown away before it is in use.
+    let _held = context.store.share()?;
     let image = images::find(context, &reference, wanted.always_pull)?;
     let first = context.containers.next_number(&id)?;
-    let made = make(context, &id, &definition, wanted, &image);
+    let made =
+        make(context, &id, &definition, wanted, &image).and_then(|()| settle::made(context, &id, first));
     if made.is_err() {
         // Those that were made for this start are in nobody's use.
         context.containers.destroy_newer(&context.store, &id, first)?;
     }
-    made.context(|| format!("service {name}"))?;
-    settle::made(context, &id, first)
+    made.context(|| format!("service {name}"))
 }
 
 /// The image that a service names, or the one for services that name none.
@@ -171,6 +173,16 @@ pub(super) fn running(context: &Context) -> Result<Vec<(ContainerId, ::service::
         std::fs::exists(format!("/proc/{pid}")).unwrap_or(true).then_some(pid)
     };
     Ok(prepared(context)?.into_iter().filter_map(|id| Some((id.clone(), pid(&id)?))).collect())
+}
+
+/// Whether a service is about to run in what is made, or was made, for it: its supervisor says so before it begins.
+pub(super) fn is_being_started(context: &Context, id: &ContainerId) -> bool {
+    use ::service::status::{State, Status};
+    let text = std::fs::read_to_string(directory(context, &id.to_string()).join("status")).ok();
+    let status = text.and_then(|text| Status::decode(&text));
+    let supervisor = |status: Status| status.supervisor.filter(|_| status.state == State::Starting);
+    let lives = |pid: ::service::Pid| std::fs::exists(format!("/proc/{pid}")).unwrap_or(true);
+    status.and_then(supervisor).is_some_and(lives)
 }
 
 /// The services that something was prepared for since the machine started.

@@ -1,6 +1,6 @@
 //! Which roots of a service are kept: those of its last start that became ready, until another has.
 
-use super::Context;
+use super::{Context, output};
 use crate::error::{Context as _, Error, Result};
 use crate::provision::ContainerId;
 use std::path::PathBuf;
@@ -44,15 +44,23 @@ fn read(context: &Context, id: &ContainerId, name: &str) -> Result<Option<Start>
 }
 
 /// The roots from `first` on are made for the next start: those of starts that came to nothing are taken away, and those
-/// of the one that was ready stay.
+/// of the one that was ready stay. One that cannot be taken away keeps no service from being started.
 pub(super) fn made(context: &Context, id: &ContainerId, first: u32) -> Result<()> {
     let last = context.containers.next_number(id)?.saturating_sub(1);
     crate::store::replace(&path(context, id, CURRENT), Start { first, last }.text().as_bytes())?;
     crate::fault::point("current");
     let kept = read(context, id, SETTLED)?.filter(|kept| kept.last < first);
-    let Some(kept) = kept else { return context.containers.destroy_between(&context.store, id, 0, first) };
-    context.containers.destroy_between(&context.store, id, 0, kept.first)?;
-    context.containers.destroy_between(&context.store, id, kept.last.saturating_add(1), first)
+    let destroy = |from, below| context.containers.destroy_between(&context.store, id, from, below);
+    let destroyed = match kept {
+        None => destroy(0, first),
+        Some(kept) => destroy(0, kept.first).and(destroy(kept.last.saturating_add(1), first)),
+    };
+    if let Err(error) = destroyed {
+        output::complain(&format!(
+            "{id}: roots of earlier starts are left: {error} (tried again at the next)"
+        ));
+    }
+    Ok(())
 }
 
 /// The service is ready: of its roots only those of this start are of use.

@@ -83,11 +83,12 @@ impl Containers {
     }
 
     fn destroy_roots(&self, id: &ContainerId, which: impl Fn(&Record) -> bool) -> Result<()> {
-        // A record that cannot be read is no reason to leave the others' mounts.
+        // A record that cannot be read is no reason to leave the others' mounts; nor is a root that cannot be removed.
+        let mut done = Ok(());
         for record in self.records(id).unwrap_or_default().iter().filter(|record| which(record)) {
-            self.destroy_root(id, record)?;
+            done = done.and(self.destroy_root(id, record));
         }
-        Ok(())
+        done
     }
 
     /// Destroys a root, whichever backend made it or began to: the record goes last.
@@ -113,6 +114,19 @@ impl Containers {
     /// # Errors
     /// The system refused to say what there is.
     pub fn recover(&self, store: &Store, known: &[ContainerId]) -> Result<Recovered> {
+        self.recover_unless(store, known, |_| false)
+    }
+
+    /// The same, but for those that are in use by then: that is asked when nobody can make a root of it.
+    ///
+    /// # Errors
+    /// The system refused to say what there is.
+    pub fn recover_unless(
+        &self,
+        store: &Store,
+        known: &[ContainerId],
+        used: impl Fn(&ContainerId) -> bool,
+    ) -> Result<Recovered> {
         let mut recovered = Recovered::default();
         for id in self.list()? {
             if known.contains(&id) {
@@ -121,13 +135,14 @@ impl Containers {
             }
             let holds_known = known.iter().any(|known| known.is_in(&id));
             let done = if holds_known {
-                self.lock(&id).and_then(|_ours| self.destroy_roots(&id, |_| true))
+                self.lock(&id).and_then(|_ours| self.destroy_roots(&id, |_| true)).map(|()| true)
             } else {
-                self.destroy_one(&id, || false).map(drop)
+                self.destroy_one(&id, || used(&id))
             };
             match done {
-                Ok(()) if holds_known => recovered.kept.push(id),
-                Ok(()) => recovered.destroyed.push(id),
+                Ok(false) if self.path(&id).exists() => recovered.kept.push(id),
+                Ok(_) if holds_known => recovered.kept.push(id),
+                Ok(_) => recovered.destroyed.push(id),
                 Err(error) => recovered.failed.push((id, error.to_string())),
             }
         }
