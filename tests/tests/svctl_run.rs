@@ -242,6 +242,25 @@ fn a_destruction_is_told_to_whoever_waits_and_reaches_what_was_left_behind() {
 }
 
 #[test]
+fn what_is_destroyed_is_shown_until_it_is_gone_and_goes_as_was_said_first() {
+    let machine = machine();
+    let script = "trap '' TERM; echo ready; while :; do sleep 1; done";
+    let words =
+        ["run", "--name", "x", "--label", "k=v", "--property", "stop.timeout=1h", "/bin/sh", "-c", script];
+    assert_eq!(machine.svctl(&words).code, 0);
+    eventually("it is ready", || machine.log("x").contains(&"ready".to_owned()));
+    let mut running = Running::start(&machine, &["destroy", "--with-log", "x"]);
+    machine.until("x", State::Stopping);
+    running.kill();
+    let all = json(&good(&machine, &["containers", "--json"]));
+    assert_eq!((&all[0]["name"], &all[0]["labels"]["k"]), (&"x".into(), &"v".into()), "{all}");
+    assert_eq!(good(&machine, &["destroy", "--now", "x"]), "x: destroyed\n");
+    is_gone(&machine, "x");
+    assert!(!machine.fixture.path("logs/x").exists());
+    assert_eq!(json(&good(&machine, &["containers", "--json"])).as_array().unwrap().len(), 0);
+}
+
+#[test]
 fn a_run_that_is_killed_at_any_step_leaves_nothing_that_is_half_there() {
     let machine = machine();
     for round in 0..24_u32 {

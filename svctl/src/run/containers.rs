@@ -52,9 +52,10 @@ pub fn run(places: &Places, json: bool) -> Result<Exit, Failure> {
 
 fn all(places: &Places) -> Vec<Container> {
     let plan = Plan::read(&places.run);
-    let transient = directory::all(places);
+    // One that is about to go runs as long as init knows it.
+    let transient = directory::there(places);
     let names: BTreeSet<String> =
-        plan.entries.iter().map(|entry| entry.name.clone()).chain(transient.iter().cloned()).collect();
+        plan.entries.iter().map(|entry| entry.name.clone()).chain(directory::all(places)).collect();
     let mut files = Files::new();
     let mut found = Vec::new();
     for name in names {

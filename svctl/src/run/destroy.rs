@@ -23,8 +23,11 @@ use std::time::{Duration, Instant};
 const COMPILE_TIME: Duration = Duration::from_secs(150);
 /// How long those who wait for a service have to read how it ended.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// How long what was given up by others may take.
-const SWEEP_TIME: Duration = Duration::from_secs(30);
+/// How long each that was given up by others may take: whoever comes waits for it.
+const SWEEP_TIME: Duration = Duration::from_secs(5);
+/// What is noted for whoever goes on: that it is not asked to stop, and that its log goes too.
+const NOW: &str = "now";
+const WITH_LOG: &str = "with-log";
 /// The pause between two looks whether it is gone.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -54,7 +57,8 @@ pub fn run(places: &Places, request: &Request) -> Result<Exit, Failure> {
         let done = destroy(places, name, request);
         if let Err(failure) = &done {
             output::complain(&format!("svctl: {failure}"));
-            exit = if exit == Exit::Ok { failure.exit } else { exit };
+            // That one is not there says nothing of the others.
+            exit = if matches!(exit, Exit::Ok | Exit::NoSuchService) { failure.exit } else { exit };
         } else if !request.json {
             output::print(&format!("{name}: destroyed\n"))?;
         }
@@ -107,8 +111,12 @@ fn destroy(places: &Places, name: &str, request: &Request) -> Result<(), Failure
             plan.no_such(name)
         });
     }
-    let _ours: Option<Flock<File>> = directory::leave(&place, deadline)?;
-    stop(places, name, request, deadline)?;
+    let words = [(NOW, request.now), (WITH_LOG, request.with_log)];
+    let words: Vec<&str> = words.into_iter().filter(|(_, said)| *said).map(|(word, _)| word).collect();
+    let _ours: Option<Flock<File>> = directory::leave(&place, &words, deadline)?;
+    let said = |word: &str| words.contains(&word) || directory::leaves_so(&place, word);
+    let with_log = said(WITH_LOG);
+    stop(places, name, said(NOW), deadline)?;
     if definition.is_some_and(|definition| definition.image.is_some()) {
         image::destroy(places, name)?;
     }
@@ -116,11 +124,11 @@ fn destroy(places: &Places, name: &str, request: &Request) -> Result<(), Failure
         directory::note_end(&place, &last);
     }
     forget(places, name, deadline)?;
-    directory::remove(&place, FAREWELL)?;
-    if request.with_log {
+    if with_log {
         remove_log(places, name)?;
     }
-    Ok(())
+    // Last: as long as it is there, somebody goes on.
+    directory::remove(&place, FAREWELL)
 }
 
 fn definition(places: &Places, name: &str) -> Option<Definition> {
@@ -129,12 +137,12 @@ fn definition(places: &Places, name: &str) -> Option<Definition> {
 }
 
 /// Has it stopped, by its own rules or at once.
-fn stop(places: &Places, name: &str, request: &Request, deadline: Instant) -> Result<(), Failure> {
+fn stop(places: &Places, name: &str, now: bool, deadline: Instant) -> Result<(), Failure> {
     if !Plan::read(&places.run).knows(&places.run, name) {
         return Ok(());
     }
     let timeout = deadline.saturating_duration_since(Instant::now());
-    if request.now {
+    if now {
         // It must not be started again by what follows.
         let _ = control::stop(places, name, Patience { wait: false, timeout });
         kill(places, name);

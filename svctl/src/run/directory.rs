@@ -6,8 +6,9 @@ use crate::compile::transient::{LEAVING, STARTING, is_abandoned, stands};
 use crate::exit::{Exit, Failure};
 use nix::fcntl::{Flock, FlockArg};
 use service::codec::{escape_into, unescape};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -133,19 +134,23 @@ pub fn is_leaving(directory: &Path) -> bool {
     !directory.exists() || directory.join(LEAVING).exists()
 }
 
-/// Has a service leave: from now on it is none for the compiler. Whoever else does the same is waited for.
+/// Has a service leave: from now on it is none for the compiler. Whoever else does the same is waited for. The `words` say
+/// how it is to leave; they are noted for whoever goes on with it.
 ///
 /// # Errors
 /// The system refuses, or the other takes too long.
-pub fn leave(directory: &Path, deadline: Instant) -> Result<Option<Flock<File>>, Failure> {
+pub fn leave(directory: &Path, words: &[&str], deadline: Instant) -> Result<Option<Flock<File>>, Failure> {
     let mark = directory.join(LEAVING);
     loop {
-        let opened = match File::create(&mark) {
+        let opened = match File::options().append(true).create(true).open(&mark) {
             // The other has done it.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(|error| unable("mark", directory, &error))?,
         };
-        if let Ok(lock) = Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+        if let Ok(mut lock) = Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+            let text: String = words.iter().map(|word| format!("{word}\n")).collect();
+            // On a disk that is full it leaves all the same.
+            let _ = lock.write_all(text.as_bytes());
             return Ok(Some(lock));
         }
         if Instant::now() >= deadline {
@@ -153,6 +158,13 @@ pub fn leave(directory: &Path, deadline: Instant) -> Result<Option<Flock<File>>,
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Whether whoever has had it leave has said this word.
+#[must_use]
+pub fn leaves_so(directory: &Path, word: &str) -> bool {
+    let text = fs::read_to_string(directory.join(LEAVING)).unwrap_or_default();
+    text.lines().any(|line| line == word)
 }
 
 /// Notes how a service was at its end, for those who wait for it and come too late to its status.
@@ -221,6 +233,14 @@ fn is_left(staged: &Path) -> bool {
     }
     let age = fs::metadata(staged).and_then(|found| found.modified()).ok().and_then(|at| at.elapsed().ok());
     !staged.join(STARTING).exists() && age.is_some_and(|age| age > MOMENT)
+}
+
+/// The names of transient services, of those too that are about to go.
+#[must_use]
+pub fn there(places: &Places) -> BTreeSet<String> {
+    let entries = fs::read_dir(tree(places)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| !name.starts_with('.') && is_there(places, name)).collect()
 }
 
 /// The transient services that stand.
