@@ -59,11 +59,14 @@ impl Process {
     }
 
     /// The same without the namespaces that it may do without, and without the steps that would change the machine's own
-    /// in their place; and which these are. None if it has to have all of them.
+    /// in their place; and which these are. None if it has to have all of them. Users of its own, which many a machine
+    /// refuses where it has all the others, go first and alone.
     #[must_use]
     pub fn without_lenient(&self) -> Option<(Process, Vec<Namespace>)> {
+        let users = self.namespaces.iter().any(|apart| apart.lenient && apart.kind == Namespace::User);
+        let goes = |apart: &Apart| apart.lenient && (!users || apart.kind == Namespace::User);
         let (lenient, strict): (Vec<Apart>, Vec<Apart>) =
-            self.namespaces.iter().partition(|apart| apart.lenient);
+            self.namespaces.iter().partition(|apart| goes(apart));
         let lacking: Vec<Namespace> = lenient.iter().map(|apart| apart.kind).collect();
         let kept = |step: &Step| {
             #[allow(clippy::wildcard_enum_match_arm, reason = "the others are the process's own")]
@@ -200,9 +203,11 @@ mod tests {
         let process =
             Process { setup, namespaces, user_map: vec!["u 0 0 1".to_owned()], ..Process::default() };
         let (without, lacking) = process.without_lenient().unwrap();
-        assert_eq!(lacking, all);
+        assert_eq!(lacking, [Namespace::User]);
+        assert_eq!((without.user_map.len(), without.setup.len()), (0, process.setup.len()));
+        let (without, lacking) = without.without_lenient().unwrap();
+        assert_eq!(lacking, all[..2]);
         assert_eq!(without.namespaces, [apart(Namespace::Uts, false)]);
-        assert_eq!(without.user_map, [""; 0]);
         let texts: Vec<String> = without.setup.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["hostname h", "working-directory /b", "seccomp 6"]);
         assert_eq!(without.without_lenient(), None);
