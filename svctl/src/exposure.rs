@@ -58,7 +58,7 @@ takes the place of each of systemd's settings, and why some have none.\n";
 /// # Errors
 /// If a name is unknown, a definition cannot be read, or standard output cannot be written.
 pub fn run(places: &Places, names: &[String], json: bool) -> Result<Exit, Failure> {
-    let plan = Plan::read(&places.run);
+    let plan = if names.is_empty() { Plan::found(&places.run)? } else { Plan::read(&places.run) };
     let all: Vec<String>;
     let chosen = if names.is_empty() {
         let entries =

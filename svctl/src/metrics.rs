@@ -58,6 +58,10 @@ impl Moment {
 /// # Errors
 /// If they cannot be written, or there is no socket to be asked at.
 pub fn run(places: &Places, to: &To) -> Result<Exit, Failure> {
+    if !matches!(to, To::Askers(_)) {
+        // An empty file would say that there is no service.
+        Plan::found(&places.run)?;
+    }
     match to {
         To::Output => output::print(&collect(places))?,
         To::File(file) => replace(file, &collect(places))?,

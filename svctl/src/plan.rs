@@ -26,6 +26,19 @@ impl Plan {
         Plan { entries }
     }
 
+    /// The same, of a place where an init is or was.
+    ///
+    /// # Errors
+    /// There is nothing.
+    pub fn found(run: &Path) -> Result<Plan, Failure> {
+        let plan = Plan::read(run);
+        if plan.entries.is_empty() && !run.join("service").is_dir() {
+            let message = format!("nothing is supervised under {}", run.display());
+            return Err(Failure::new(Exit::NotSupervised, message));
+        }
+        Ok(plan)
+    }
+
     /// The service called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Entry> {

@@ -273,10 +273,7 @@ fn of_init(run: &Path, now: Tick) -> Option<String> {
 /// The services that are meant, and the exit code for names that mean none.
 fn select(places: &Places, plan: &Plan, wanted: &[String]) -> Result<(Vec<String>, Exit), Failure> {
     if wanted.is_empty() {
-        if plan.entries.is_empty() && !places.run.join("service").is_dir() {
-            let message = format!("nothing is supervised under {}", places.run.display());
-            return Err(Failure::new(Exit::NotSupervised, message));
-        }
+        Plan::found(&places.run)?;
         return Ok((names(&places.run, plan), Exit::Ok));
     }
     let (mut selected, mut exit) = (Vec::new(), Exit::Ok);

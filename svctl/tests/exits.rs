@@ -84,7 +84,10 @@ fn nobody_listening_is_102() {
         assert!(ran.err.contains("nobody listens"), "{ran:?}");
     }
     std::fs::remove_dir_all(fixture.root.join("run")).unwrap();
-    assert_eq!(fixture.run(&["status"]).code, 102);
+    for verb in ["status", "containers", "exposure", "metrics"] {
+        let ran = fixture.run(&[verb]);
+        assert_eq!((ran.code, ran.out.as_str()), (102, ""), "{verb}");
+    }
 }
 
 #[test]

@@ -28,9 +28,9 @@ struct Container {
 /// Shows them.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// No init is or was there; standard output cannot be written.
 pub fn run(places: &Places, json: bool) -> Result<Exit, Failure> {
-    let all = all(places);
+    let all = all(places)?;
     if json {
         let now = sys::clock::now();
         let objects: Vec<Value> = all.iter().map(|one| one.json(now)).collect();
@@ -50,8 +50,8 @@ pub fn run(places: &Places, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn all(places: &Places) -> Vec<Container> {
-    let plan = Plan::read(&places.run);
+fn all(places: &Places) -> Result<Vec<Container>, Failure> {
+    let plan = Plan::found(&places.run)?;
     // One that is about to go runs as long as init knows it.
     let transient = directory::there(places);
     let names: BTreeSet<String> =
@@ -75,7 +75,7 @@ fn all(places: &Places) -> Vec<Container> {
             labels: directory::labels(places, &name),
         });
     }
-    found
+    Ok(found)
 }
 
 impl Container {
