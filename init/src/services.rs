@@ -85,6 +85,11 @@ impl Service {
         self.supervisor.is_some()
     }
 
+    /// Whether nobody has ever had a supervisor of it started, so that nothing of it can run.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.started.is_none() && self.supervisor.is_none() && self.main.is_none() && !self.left_behind
+    }
+
     /// Whether it is at rest.
     pub(crate) fn has_ended(&self) -> bool {
         self.state.is_some() && !self.needs_supervisor()

@@ -74,7 +74,9 @@ impl Init {
     /// Whether a service is in no plan any more, and nothing of it runs.
     pub(crate) fn has_left(&self, index: Index) -> bool {
         let down = self.graph.nodes().get(index).is_some_and(|node| node.state == State::Down);
-        let still = |service: &Service| service.has_supervisor() || service.needs_supervisor();
+        let still = |service: &Service| {
+            !service.is_untouched() && (service.has_supervisor() || service.needs_supervisor())
+        };
         self.graph.leaving(index) && down && !self.services.get(index).is_none_or(still)
     }
 

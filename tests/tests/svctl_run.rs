@@ -261,6 +261,19 @@ fn what_is_destroyed_is_shown_until_it_is_gone_and_goes_as_was_said_first() {
 }
 
 #[test]
+fn a_service_that_was_never_started_is_forgotten_like_any_other() {
+    let machine = Fixture::new().service("idle", "command = [\"sleep\", \"1000\"]\nautostart = false").boot();
+    // As a run leaves it that is killed when init knows the service and has not been told to start it.
+    machine.fixture.write("run/services.d/x/service.toml", "command = [\"sleep\", \"1000\"]");
+    machine.tell("refresh x");
+    assert_eq!(good(&machine, &["destroy", "--timeout", "10s", "x"]), "x: destroyed\n");
+    is_gone(&machine, "x");
+    fs::remove_dir_all(machine.fixture.path("services/idle")).unwrap();
+    assert_eq!(machine.svctl(&["reload"]).code, 0);
+    eventually("it is forgotten", || !machine.fixture.path("run/service/idle").exists());
+}
+
+#[test]
 fn a_run_that_is_killed_at_any_step_leaves_nothing_that_is_half_there() {
     let machine = machine();
     for round in 0..24_u32 {
