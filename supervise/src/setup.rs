@@ -9,7 +9,8 @@ use service::setup::{Credentials, Setup, Stage, Step};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use sys::spawn::setup::{Failure, Prepared};
 
 /// Where a machine has its users.
@@ -108,6 +109,13 @@ impl Ready {
     }
 }
 
+/// Whether nobody but root and we can make and move files in a directory.
+fn is_ours(directory: &Path) -> bool {
+    let (user, _) = sys::process::identity();
+    std::fs::metadata(directory)
+        .is_ok_and(|found| [0, user].contains(&found.uid()) && found.mode() & 0o022 == 0)
+}
+
 /// The files that are a main process's standard descriptors.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
@@ -121,9 +129,20 @@ impl Files {
     pub(crate) fn open(definition: &Definition) -> Result<Files, String> {
         let process = &definition.process;
         let open = |path: &String, options: &mut std::fs::OpenOptions| -> Result<OwnedFd, String> {
-            let opened = options.custom_flags(sys::fd::OPEN_AT_ONCE).open(path).map(OwnedFd::from);
+            // We may open more than the service may: where it can put links, they lead nowhere.
+            let followed = is_ours(Path::new(path).parent().unwrap_or(Path::new("/")));
+            let flags = if followed { 0 } else { sys::fd::OPEN_NO_LINK };
+            let opened = options.custom_flags(sys::fd::OPEN_AT_ONCE | flags).open(path).map(OwnedFd::from);
             let opened = opened.and_then(|file| sys::fd::set_blocking(&file).map(|()| file));
-            opened.map_err(|error| format!("unable to open {path}: {}", reason(&error)))
+            let is_link = || std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+            opened.map_err(|error| {
+                let why = if !followed && is_link() {
+                    "it is a link, in a directory where others can make some".to_owned()
+                } else {
+                    reason(&error)
+                };
+                format!("unable to open {path}: {why}")
+            })
         };
         if let Some(terminal) = &process.terminal {
             let terminal = open(terminal, File::options().read(true).write(true))?;

@@ -96,6 +96,9 @@ pub fn close_at_exec() {
 /// becomes ours.
 pub const OPEN_AT_ONCE: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
 
+/// The flag of open(2) by which a link at the end of a path is not followed.
+pub const OPEN_NO_LINK: i32 = libc::O_NOFOLLOW;
+
 /// Makes reads and writes of `fd` return rather than wait.
 ///
 /// # Errors

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use std::fs::{read_link, read_to_string};
+use std::fs::{self, read_link, read_to_string};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use tests::{Fixture, Pid, State, Supervised, Want, process};
 
 const IDLE: &str = "command = [\"sleep\", \"1000\"]\n";
@@ -46,7 +47,7 @@ fn oom_score(pid: Pid) -> String {
 }
 
 fn environment(pid: Pid) -> Vec<String> {
-    let text = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let text = fs::read(format!("/proc/{pid}/environ")).unwrap();
     let mut all: Vec<String> =
         String::from_utf8(text).unwrap().split_terminator('\0').map(str::to_owned).collect();
     all.sort();
@@ -123,8 +124,8 @@ fn a_user_is_also_that_of_what_serves_the_service_and_what_is_said_wins_over_its
     let toml = "user = \"nobody\"\n[environment]\nHOME = \"/elsewhere\"\n\
                 [ready]\ncommand = [\"sh\", \"-c\", \"id -u > @T/user/ready; echo $HOME > @T/user/home\"]";
     let fixture = Fixture::new().file("user/mark", "");
-    let mode: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    std::fs::set_permissions(fixture.path("user"), mode).unwrap();
+    let mode: fs::Permissions = PermissionsExt::from_mode(0o777);
+    fs::set_permissions(fixture.path("user"), mode).unwrap();
     let toml = toml.replace("@T", &fixture.place().display().to_string());
     let service = fixture.service("a", &format!("{IDLE}{toml}")).start();
     service.up();
@@ -185,6 +186,30 @@ fn standard_error_goes_to_a_file_of_its_own_if_one_is_named() {
 }
 
 #[test]
+fn a_link_that_others_could_have_made_leads_to_no_file() {
+    for (mode, works) in [(0o755, true), (0o777, false)] {
+        let fixture = Fixture::new().file("victim", "");
+        let place = fixture.path("open");
+        fs::create_dir(&place).unwrap();
+        symlink("../victim", place.join("out")).unwrap();
+        fs::set_permissions(&place, fs::Permissions::from_mode(mode)).unwrap();
+        let toml = format!(
+            "command = [\"sh\", \"-c\", \"echo written; exec sleep 1000\"]\n\
+             [process]\nstdout = \"{}/out\"",
+            place.display()
+        );
+        let service = fixture.service("a", &toml).start();
+        if works {
+            tests::eventually("it is written", || service.fixture.read("victim") == "written\n");
+        } else {
+            let reason = service.until(State::Backoff).reason;
+            assert!(reason.contains("/out: it is a link, in a directory where others"), "{reason}");
+            assert_eq!(service.fixture.read("victim"), "");
+        }
+    }
+}
+
+#[test]
 fn a_terminal_becomes_the_services_own() {
     let master = nix::pty::posix_openpt(nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_NOCTTY).unwrap();
     nix::pty::grantpt(&master).unwrap();
@@ -214,8 +239,8 @@ fn a_step_that_fails_is_named_with_its_reason() {
     if privileged() {
         let hidden = Fixture::new().file("hidden/file", "");
         let place = hidden.path("hidden");
-        let mode: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        std::fs::set_permissions(&place, mode).unwrap();
+        let mode: fs::Permissions = PermissionsExt::from_mode(0o700);
+        fs::set_permissions(&place, mode).unwrap();
         let text = format!("working-directory = \"{0}\"\nuser = \"nobody\"", place.display());
         refused(&text, &format!("unable to enter {}: Permission denied", place.display()));
     }
