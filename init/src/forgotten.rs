@@ -4,6 +4,7 @@
 
 use crate::message::reason;
 use crate::runtime::Init;
+use service::Pid;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -45,8 +46,13 @@ impl Init {
         false
     }
 
-    /// Has the provisioner take away the roots of what was forgotten, if there is anything. Nobody waits for it.
+    /// Has the provisioner take away the roots of what was forgotten, if there is anything. Nobody waits for it; there is one at a
+    /// time, since it may wait for a disk for ever.
     pub(crate) fn sweep_roots(&mut self) {
+        if let Some((_, again)) = &mut self.sweeper {
+            *again = true;
+            return;
+        }
         let left = std::fs::read_dir(self.forgotten()).is_ok_and(|mut found| found.next().is_some());
         if !left || self.going.is_some() {
             return;
@@ -54,11 +60,21 @@ impl Init {
         let [_, output, error] = sys::fd::standard();
         let words = ["--quiet", "sweep", "--run"].map(OsStr::new);
         let words: Vec<&OsStr> = words.into_iter().chain([self.options.run.as_os_str()]).collect();
-        if let Err(problem) = self.spawn_program("svctl-image", &words, &[(output, 1), (error, 2)]) {
-            self.messages.warning(&format!(
+        match self.spawn_program("svctl-image", &words, &[(output, 1), (error, 2)]) {
+            Ok(pid) => self.sweeper = Some((pid, false)),
+            Err(problem) => self.messages.warning(&format!(
                 "unable to take away the roots of what was forgotten: {problem} (tried again the next time)"
-            ));
+            )),
         }
+    }
+
+    /// Whether that was the sweeper. What was forgotten while it was under way it may not have seen.
+    pub(crate) fn sweeper_ended(&mut self, ended: Pid) -> bool {
+        let Some((_, again)) = self.sweeper.take_if(|(pid, _)| *pid == ended) else { return false };
+        if again {
+            self.sweep_roots();
+        }
+        true
     }
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct Init {
     pub(crate) watchdog: crate::watchdog::Watchdog,
     /// The emergency shell.
     pub(crate) shell: Option<Pid>,
+    /// What takes away the roots of what was forgotten, and whether there is more to take away since it began.
+    pub(crate) sweeper: Option<(Pid, bool)>,
     /// What init lives for, in a container.
     pub(crate) main: Option<Main>,
     /// When to compile again, since it could not be done.
@@ -143,6 +145,7 @@ impl Init {
             going: None,
             watchdog: crate::watchdog::Watchdog::new(watchdog),
             shell: None,
+            sweeper: None,
             main: None,
             compile_at: None,
             planned: false,

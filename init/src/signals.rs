@@ -82,6 +82,8 @@ impl Init {
             // Going down looks at it by itself.
         } else if self.shell_ended(pid, status) {
             // The boot goes on.
+        } else if self.sweeper_ended(pid) {
+            // It is begun again if there is more.
         } else if self.check_ended(pid, status) {
             // The loop goes on from there.
         } else if let Some(index) = self.services.iter().position(|service| service.is_supervisor(pid)) {

@@ -22,12 +22,16 @@ fn layout(fixture: &Fixture) {
     tests::layout::write(fixture, "images/app", &layer, config);
 }
 
+/// The definition of a service from it.
+fn from_image() -> String {
+    format!(
+        "[image]\nreference = \"oci:@T/images/app:1\"\nbackend = \"copy\"\nvolumes = [\"/usr:/usr:ro\"]\noptions = {OPTIONS}"
+    )
+}
+
 /// A service from an image, with a store of its own.
 fn fixture() -> Fixture {
-    let toml = format!(
-        "[image]\nreference = \"oci:@T/images/app:1\"\nbackend = \"copy\"\nvolumes = [\"/usr:/usr:ro\"]\noptions = {OPTIONS}"
-    );
-    let fixture = Fixture::new().service("a", &toml).service("b", "command = [\"sleep\", \"1000\"]");
+    let fixture = Fixture::new().service("a", &from_image()).service("b", "command = [\"sleep\", \"1000\"]");
     layout(&fixture);
     fixture
 }
@@ -158,4 +162,42 @@ fn roots_that_could_not_be_taken_away_are_when_init_goes_on() {
     std::os::unix::fs::symlink(program("svctl-image"), link).unwrap();
     assert_eq!(machine.svctl(&["reexec"]).code, 0);
     eventually("its roots are gone", || !has_roots(&machine, "a") && set_aside(&machine) == 0);
+}
+
+#[test]
+fn one_sweeper_at_a_time_takes_roots_away_and_none_is_forgotten() {
+    if !checked() {
+        return;
+    }
+    let fixture = fixture().service("c", &from_image()).service("d", &from_image());
+    let machine =
+        fixture.machine().only_programs(&["init", "supervise", "svctl", "svlog", "svctl-image"]).start();
+    machine.wait_for_boot();
+    let (link, gate) = (machine.fixture.path("programs/svctl-image"), machine.fixture.path("gate"));
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::remove_file(&link).unwrap();
+    // One that waits at its end, as for a disk.
+    let place = machine.fixture.place().display().to_string();
+    let real = program("svctl-image").display().to_string();
+    let waits = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*sweep*) {real} \"$@\"; echo swept >> {place}/sweeps; read go < {place}/gate;;\n\
+         *) exec {real} \"$@\";;\nesac\n"
+    );
+    fs::write(&link, waits).unwrap();
+    tests::fixture::make_executable(&link);
+    let take_away = |name: &str| {
+        fs::remove_dir_all(machine.fixture.path(&format!("services/{name}"))).unwrap();
+        assert_eq!(machine.svctl(&["reload"]).code, 0);
+    };
+    take_away("a");
+    eventually("one is through", || machine.fixture.read("sweeps") == "swept\n");
+    take_away("c");
+    take_away("d");
+    eventually("they are set aside", || set_aside(&machine) == 2);
+    assert_eq!(machine.fixture.read("sweeps"), "swept\n");
+    fs::write(&gate, "go\n").unwrap();
+    eventually("there was more to do", || machine.fixture.read("sweeps") == "swept\nswept\n");
+    fs::write(&gate, "go\n").unwrap();
+    let gone = || ["a", "c", "d"].iter().all(|name| !has_roots(&machine, name));
+    eventually("their roots are gone", || gone() && set_aside(&machine) == 0);
 }
