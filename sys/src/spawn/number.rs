@@ -19,10 +19,16 @@ pub(super) fn put_down(plan: &Plan<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Sees that the parent is still the one that has started us.
+/// Sees that the parent is still the one that has started us. If it is not, nobody else takes back what we have put down.
 pub(super) fn find_parent(plan: &Plan<'_>) -> Result<(), Errno> {
     let asked = plan.spawn.dies_with_us || plan.spawn.record.is_some();
-    if asked && numbers(plan)?.1 != plan.parent.as_raw() { Err(Errno::ESRCH) } else { Ok(()) }
+    if !asked || numbers(plan)?.1 == plan.parent.as_raw() {
+        return Ok(());
+    }
+    if let Some(record) = plan.spawn.record {
+        crate::record::erase(record);
+    }
+    Err(Errno::ESRCH)
 }
 
 /// Our number and our parent's, as the parent has them.
