@@ -114,8 +114,10 @@ fn change(
     let before = current.map(|current| current.process.group.files).unwrap_or_default();
     let mut freed = service::limits::change(&before, &wanted);
     freed.retain(|(key, _)| !wanted.iter().any(|(other, _)| other == key));
-    wanted.extend(freed);
-    let limits = watch(group.as_deref(), &wanted);
+    wanted.extend(freed.iter().cloned());
+    let mut limits = watch(group.as_deref(), &wanted);
+    // Where the kernel has no such limit there is none left.
+    limits.retain(|limit| limit.set.is_some() || !freed.iter().any(|(key, _)| *key == limit.key));
     let mine = |limit: &Limit| {
         request.reset || request.settings.iter().any(|setting| setting.key == format!("limits.{}", limit.key))
     };
